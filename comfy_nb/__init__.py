@@ -1,0 +1,1 @@
+"""comfy_nb: ComfyUI, live in a notebook."""
