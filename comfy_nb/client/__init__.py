@@ -1,0 +1,1 @@
+"""Everything that talks to a server: one background thread, HTTP, websockets."""

@@ -1,0 +1,123 @@
+"""The process's one background thread: an asyncio loop that never waits for anybody.
+
+All network traffic and all widget writes happen on this thread. Users' callbacks run one after another on a second
+thread, so that a slow one cannot stop the reading; anything that may take over a few milliseconds runs in two
+workers. All are daemon threads: they never keep a process alive, and they never print.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import concurrent.futures
+import logging
+import os
+import threading
+from collections.abc import Callable, Coroutine
+from typing import Any, ParamSpec, TypeVar
+
+from comfy_nb.errors import BlockingCallError, ComfyError
+
+__all__ = ["Loop", "get_loop"]
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+log = logging.getLogger("comfy_nb")
+WORKERS = 2
+
+
+class Loop:
+    """An asyncio loop in a daemon thread of its own, with a callbacks thread and two workers."""
+
+    def __init__(self) -> None:
+        self._pid = os.getpid()
+        self.asyncio = asyncio.new_event_loop()
+        self._callbacks = concurrent.futures.ThreadPoolExecutor(1, "comfy_nb-callbacks")
+        self._workers = concurrent.futures.ThreadPoolExecutor(WORKERS, "comfy_nb-worker")
+        self._thread = threading.Thread(target=self._main, name="comfy_nb-loop", daemon=True)
+        try:
+            self._thread.start()
+        except RuntimeError as error:  # Pyodide has no threads
+            raise ComfyError("comfy_nb needs a background thread, and this Python cannot start one.") from error
+
+    def _main(self) -> None:
+        asyncio.set_event_loop(self.asyncio)
+        self.asyncio.run_forever()
+
+    @property
+    def usable(self) -> bool:
+        """False in a forked child: threads do not survive a fork."""
+        return self._pid == os.getpid() and self._thread.is_alive()
+
+    def is_current(self) -> bool:
+        """Whether the caller is on the loop thread."""
+        return threading.current_thread() is self._thread
+
+    def refuse_blocking(self, what: str) -> None:
+        """Raise `BlockingCallError` on the loop thread, where `what` would wait for itself for ever."""
+        if self.is_current():
+            raise BlockingCallError(
+                f"{what} waits, and was called on comfy_nb's own loop thread, where it would wait for itself: "
+                "call it from a callback or from your own code."
+            )
+
+    def call(self, function: Callable[P, object], *args: P.args, **kwargs: P.kwargs) -> None:
+        """Run `function` on the loop thread soon, in order. Its exceptions are logged."""
+
+        def guarded() -> None:
+            try:
+                function(*args, **kwargs)
+            except Exception:
+                log.exception("comfy_nb: %r failed on the loop thread", function)
+
+        self.asyncio.call_soon_threadsafe(guarded)
+
+    def call_later(self, seconds: float, function: Callable[[], object]) -> asyncio.TimerHandle:
+        """Run `function` after `seconds`. Call this on the loop thread only; the handle cancels."""
+        return self.asyncio.call_later(seconds, function)
+
+    def run(self, coroutine: Coroutine[Any, Any, T]) -> concurrent.futures.Future[T]:
+        """Start `coroutine` on the loop thread; the future says what became of it."""
+        return asyncio.run_coroutine_threadsafe(coroutine, self.asyncio)
+
+    def wait(self, coroutine: Coroutine[Any, Any, T], what: str, timeout: float | None = None) -> T:
+        """Run `coroutine` on the loop thread and block until it is done. For short requests only."""
+        try:
+            self.refuse_blocking(what)
+        except BlockingCallError:
+            coroutine.close()
+            raise
+        future = self.run(coroutine)
+        try:
+            return future.result(timeout)
+        except BaseException:
+            future.cancel()
+            raise
+
+    async def work(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Run `function` in one of the two workers and await its result. Call this on the loop thread."""
+        return await self.asyncio.run_in_executor(self._workers, lambda: function(*args, **kwargs))
+
+    def callback(self, function: Callable[P, object], *args: P.args, **kwargs: P.kwargs) -> None:
+        """Run a user's `function` on the callbacks thread, after those before it. Exceptions are logged."""
+
+        def guarded() -> None:
+            try:
+                function(*args, **kwargs)
+            except Exception:
+                log.exception("comfy_nb: the callback %r raised", function)
+
+        self._callbacks.submit(guarded)
+
+
+_lock = threading.Lock()
+_loop: Loop | None = None
+
+
+def get_loop() -> Loop:
+    """The process's loop; started at the first call, and anew after a fork."""
+    global _loop
+    with _lock:
+        if _loop is None or not _loop.usable:
+            _loop = Loop()
+        return _loop

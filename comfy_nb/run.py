@@ -1,0 +1,331 @@
+"""Run: what is known about one prompt, and `fold`, the only place that decides its status.
+
+Theory. A prompt goes new → queued → running → one of succeeded, failed, cancelled, lost, and never back. Messages
+on the socket are hints: any of them may be lost, late, doubled or out of order, so each event is folded on its own
+merit and none is required. Only three things end a run: a rejection (`Rejected`), the history's word followed by
+its outputs (`Settled`, then `Ended`), and certain absence (`Vanished`). After that every event is ignored.
+
+`fold` returns the very same object when an event changes nothing, so `fold(run, e, at) is run` means "drop it":
+that is how a preview that comes after its node finished, or after the end, is kept from the viewer.
+
+Overall progress: each planned node has a weight (sampler steps weigh more than bookkeeping), cached nodes count as
+done, a running node counts by its bar. The result never falls, and stays below 1 until the outputs are here.
+Times are monotonic seconds given by the caller; nothing here reads a clock.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from types import MappingProxyType
+from typing import Literal
+
+from comfy_nb import events as ev
+from comfy_nb.wire.messages import NodeProgress
+from comfy_nb.workflow.plan import Plan, PlanNode
+
+__all__ = ["FINAL", "NodeRun", "Pace", "Run", "Status", "fold"]
+
+Status = Literal["new", "queued", "running", "succeeded", "failed", "cancelled", "lost"]
+NodeState = Literal["waiting", "cached", "running", "done", "failed"]
+
+FINAL: frozenset[Status] = frozenset({"succeeded", "failed", "cancelled", "lost"})
+ALMOST = 0.99  # overall progress stops here until the outputs have been fetched
+PACE_WINDOW = 8  # observations from which speed is taken; enough to smooth, few enough to follow a change
+MIN_PACE_STEPS = 3  # no speed and no time left before this many steps have been seen
+
+
+@dataclass(frozen=True, slots=True)
+class NodeRun:
+    """One node's state and bar. Times are monotonic seconds."""
+
+    state: NodeState = "waiting"
+    value: float = 0.0
+    max: float = 1.0
+    started_at: float | None = None
+    ended_at: float | None = None
+
+    @property
+    def has_bar(self) -> bool:
+        """Whether the node reports steps; every node has a trivial 0 of 1."""
+        return self.max > 1
+
+    @property
+    def fraction(self) -> float:
+        """How much of the node is done, 0 to 1."""
+        if self.state in ("cached", "done"):
+            return 1.0
+        return min(1.0, self.value / self.max) if self.state == "running" and self.max > 0 else 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """The latest observations (time, step) of the bar that is moving."""
+
+    node_id: str = ""
+    seen: tuple[tuple[float, float], ...] = ()
+
+    def observe(self, node_id: str, value: float, at: float) -> Pace:
+        """Add an observation; another node, or a bar that started over, begins anew."""
+        if node_id != self.node_id or (self.seen and value < self.seen[-1][1]):
+            return Pace(node_id, ((at, value),))
+        if self.seen and value == self.seen[-1][1]:
+            return self
+        return Pace(node_id, (*self.seen[1 - PACE_WINDOW :], (at, value)))
+
+    @property
+    def speed(self) -> float | None:
+        """Steps per second over the window; None before there is enough to say."""
+        if len(self.seen) < MIN_PACE_STEPS:
+            return None
+        (t0, v0), (t1, v1) = self.seen[0], self.seen[-1]
+        return (v1 - v0) / (t1 - t0) if t1 > t0 and v1 > v0 else None
+
+    @property
+    def spread(self) -> tuple[float, float] | None:
+        """The slowest and fastest steps per second between neighbours in the window."""
+        pairs = zip(self.seen, self.seen[1:], strict=False)
+        rates = [(b[1] - a[1]) / (b[0] - a[0]) for a, b in pairs if b[0] > a[0]]
+        return (min(rates), max(rates)) if self.speed is not None and rates else None
+
+
+def _no_nodes() -> Mapping[str, NodeRun]:
+    return MappingProxyType({})
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """Everything known about one prompt. Change it only with `fold`."""
+
+    plan: Plan
+    status: Status = "new"
+    nodes: Mapping[str, NodeRun] = field(default_factory=_no_nodes)  # by execution id
+    current: str | None = None  # execution id of the node that spoke last
+    position: int | None = None  # place in the queue, 1 is next
+    progress: float = 0.0  # overall, 0 to 1, never falls
+    pace: Pace = Pace()
+    stopping: bool = False
+    finishing: bool = False
+    outcome: ev.Outcome | None = None  # the history's word; becomes the status when the outputs are here
+    failure: ev.Failure | None = None
+    cause: str = ""  # why it was lost, or how it was cancelled
+    warnings: tuple[str, ...] = ()
+    text: str = ""  # what the current node says of itself
+    outputs: int = 0  # how many have arrived
+    previews: int = 0  # how many were let through
+    link: ev.Link = "connected"
+    link_note: str = ""
+    queued_at: float | None = None
+    started_at: float | None = None
+    ended_at: float | None = None
+    heard_at: float | None = None  # when the server last said something about this prompt
+
+    @property
+    def ended(self) -> bool:
+        """Whether the status is final."""
+        return self.status in FINAL
+
+    @property
+    def bar(self) -> NodeRun | None:
+        """The bar of the current node, if it has one worth showing."""
+        node = self.nodes.get(self.current) if self.current else None
+        return node if node and node.has_bar else None
+
+    @property
+    def all_cached(self) -> bool:
+        """Whether the server computed nothing because it had every result."""
+        return bool(self.plan.nodes) and all(
+            (node := self.nodes.get(planned.id)) is not None and node.state == "cached"
+            for planned in self.plan.nodes
+        )
+
+
+def fold(run: Run, event: ev.Event, at: float) -> Run:
+    """The run after `event`, which came at `at` (monotonic seconds). The same object if nothing changed.
+
+    Total: any event in any state is allowed; what makes no sense is ignored.
+    """
+    if run.ended:
+        return replace(run, outputs=event.index + 1) if _late_output(run, event) else run
+    match event:
+        case ev.LinkChanged(link=link, note=note):
+            return run if (link, note) == (run.link, run.link_note) else replace(run, link=link, link_note=note)
+        case ev.Submitted():
+            return replace(run, status="queued", queued_at=at) if run.status == "new" else run
+        case ev.Positioned(position=position):
+            return _positioned(run, position, at)
+        case ev.Rejected(failure=failure):
+            return replace(run, status="failed", failure=failure, ended_at=at)
+        case ev.Vanished(cause=cause, cancelled=cancelled):
+            return replace(run, status="cancelled" if cancelled else "lost", cause=cause, ended_at=at)
+        case ev.Settled():
+            return _settled(run, event, at)
+        case ev.Ended():
+            return _ended(run, at)
+        case ev.Stopping():
+            return run if run.stopping else replace(run, stopping=True)
+        case ev.OutputArrived(index=index):
+            return replace(run, outputs=max(run.outputs, index + 1))
+        case ev.Warned(text=text):
+            return run if text in run.warnings else replace(run, warnings=(*run.warnings, text))
+        case _:
+            return _heard(run, event, at)
+
+
+def _late_output(run: Run, event: ev.Event) -> bool:
+    return isinstance(event, ev.OutputArrived) and event.index >= run.outputs
+
+
+def _positioned(run: Run, position: int, at: float) -> Run:
+    if position == 0:
+        return _running(run, at)
+    if run.status != "queued" or run.position == position:
+        return run
+    return replace(run, position=position)
+
+
+def _running(run: Run, at: float) -> Run:
+    if run.status == "running":
+        return run
+    return replace(run, status="running", position=None, queued_at=run.queued_at or at, started_at=at)
+
+
+def _settled(run: Run, event: ev.Settled, at: float) -> Run:
+    if run.outcome is not None:
+        return run
+    run = _running(run, at)
+    nodes = dict(run.nodes)
+    for node_id in event.cached:
+        if node_id not in nodes:
+            nodes[node_id] = NodeRun("cached")
+    if event.failure is not None:
+        for problem in event.failure.problems:
+            known = nodes.get(problem.node_id, NodeRun(started_at=at))
+            nodes[problem.node_id] = replace(known, state="failed", ended_at=at)
+    run = replace(
+        run,
+        outcome=event.outcome,
+        failure=event.failure,
+        finishing=True,
+        cause=_stopped_where(run) if event.outcome == "cancelled" else "",
+        nodes=MappingProxyType(nodes),
+    )
+    return _with_progress(run)
+
+
+def _stopped_where(run: Run) -> str:
+    bar = run.bar
+    if bar is None:
+        return "interrupted"
+    return f"interrupted at step {bar.value:.0f} of {bar.max:.0f}"
+
+
+def _ended(run: Run, at: float) -> Run:
+    if run.outcome is None:
+        return run
+    done = run.outcome == "succeeded"
+    nodes = {key: _closed(node, at) for key, node in run.nodes.items()} if done else run.nodes
+    progress = 1.0 if done else run.progress
+    return replace(run, status=run.outcome, progress=progress, nodes=MappingProxyType(dict(nodes)), ended_at=at)
+
+
+def _closed(node: NodeRun, at: float) -> NodeRun:
+    return replace(node, state="done", ended_at=at) if node.state == "running" else node
+
+
+def _heard(run: Run, event: ev.Event, at: float) -> Run:
+    """Events that only a prompt which has left the queue can cause."""
+    if isinstance(event, ev.Preview) and not _wanted(run, event):
+        return run
+    run = replace(_running(run, at), heard_at=at)
+    match event:
+        case ev.Finishing():
+            return replace(run, finishing=True)
+        case ev.NodesCached(nodes=nodes):
+            cached = {node: NodeRun("cached") for node in nodes if node not in run.nodes}
+            return _with_nodes(run, cached)
+        case ev.NodeStarted(node_id=node):
+            known = run.nodes.get(node, NodeRun())
+            changed = replace(known, state="running", started_at=known.started_at or at, ended_at=None)
+            return replace(_with_nodes(run, {node: changed}), current=node, text="")
+        case ev.Progressed(node_id=node, value=value, max=most):
+            return _moved(run, node, value, most, at)
+        case ev.NodesProgressed(nodes=nodes):
+            return _picture(run, nodes, at)
+        case ev.Preview():
+            return replace(run, previews=run.previews + 1)
+        case ev.NodeExecuted(node_id=node):
+            known = run.nodes.get(node, NodeRun(started_at=at))
+            return run if known.state == "cached" else _with_nodes(run, {node: _done(known, at)})
+        case ev.NodeText(text=text):
+            return replace(run, text=text)
+        case _:
+            return run
+
+
+def _wanted(run: Run, preview: ev.Preview) -> bool:
+    if run.finishing or run.outcome is not None:
+        return False
+    node = run.nodes.get(preview.node_id)
+    return node is None or node.state in ("running", "waiting")
+
+
+def _done(node: NodeRun, at: float) -> NodeRun:
+    return replace(node, state="done", ended_at=node.ended_at or at)
+
+
+def _moved(run: Run, node_id: str, value: float, most: float, at: float) -> Run:
+    known = run.nodes.get(node_id, NodeRun(started_at=at))
+    if known.state in ("done", "cached") and value >= known.value:
+        return run  # a doubled or late report of what is over
+    most = max(most, 1.0)
+    bar = replace(known, state="running", value=min(max(value, 0.0), most), max=most, ended_at=None)
+    pace = run.pace.observe(node_id, bar.value, at) if bar.has_bar else run.pace
+    return replace(_with_nodes(run, {node_id: bar}), current=node_id, pace=pace)
+
+
+def _picture(run: Run, reported: tuple[NodeProgress, ...], at: float) -> Run:
+    changed: dict[str, NodeRun] = {}
+    moving: str | None = None
+    pace = run.pace
+    for report in reported:
+        known = run.nodes.get(report.node_id, NodeRun())
+        if report.state == "finished":
+            if known.state not in ("done", "cached"):
+                changed[report.node_id] = _done(replace(known, started_at=known.started_at or at), at)
+            continue
+        most = max(report.max, 1.0)
+        value = min(max(report.value, 0.0), most)
+        if known.state == "running" and (known.value, known.max) == (value, most):
+            continue
+        start = known.started_at if known.state == "running" else at
+        changed[report.node_id] = NodeRun("running", value, most, start)
+        moving = report.node_id
+        if most > 1:
+            pace = pace.observe(report.node_id, value, at)
+    return replace(_with_nodes(run, changed), current=moving or run.current, pace=pace)
+
+
+def _with_nodes(run: Run, changed: Mapping[str, NodeRun]) -> Run:
+    if not changed:
+        return run
+    return _with_progress(replace(run, nodes=MappingProxyType({**run.nodes, **changed})))
+
+
+def _with_progress(run: Run) -> Run:
+    total = sum(node.weight for node in run.plan.nodes)
+    if total <= 0:
+        return run
+    done = sum(node.weight * fraction_of(run, node) for node in run.plan.nodes)
+    return replace(run, progress=max(run.progress, min(ALMOST, done / total)))
+
+
+def fraction_of(run: Run, planned: PlanNode) -> float:
+    """How much of a planned node is done, 0 to 1; a node that expanded counts by its finished children."""
+    own = run.nodes.get(planned.id)
+    if own is None:
+        return 0.0
+    if own.state != "running" or own.has_bar:
+        return own.fraction
+    children = [n for key, n in run.nodes.items() if key != planned.id and run.plan.display_id(key) == planned.id]
+    return sum(child.fraction for child in children) / (len(children) + 1) if children else own.fraction
