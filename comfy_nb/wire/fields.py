@@ -29,6 +29,7 @@ __all__ = [
     "sequence",
     "text",
     "texts",
+    "whole",
 ]
 
 Json: TypeAlias = bool | int | float | str | list["Json"] | dict[str, "Json"] | None
@@ -142,6 +143,13 @@ def number(value: Json) -> float:
     if isinstance(value, int):
         return value if abs(value) <= _LARGEST_EXACT else 0.0
     return value if isinstance(value, float) and math.isfinite(value) else 0.0
+
+
+def whole(value: Json) -> int | None:
+    """The whole number, or None in place of anything else."""
+    if isinstance(value, bool) or not isinstance(value, int):
+        return None
+    return value if abs(value) <= _LARGEST_EXACT else None
 
 
 def millis(value: Json) -> int | None:

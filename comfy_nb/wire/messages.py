@@ -2,8 +2,8 @@
 
 A *message* is one frame as it came over the wire. Text frames are JSON, `{"type": …, "data": …}`; binary
 frames start with a big-endian 32-bit kind and carry preview pictures (1 and 4) or a line of text (3). `parse`
-turns either into one of the frozen types below and never raises: what is malformed, truncated or of an unknown
-kind becomes `Unknown`. Ids are the server's own strings, times are milliseconds since the epoch.
+turns either into one of the frozen types below and never raises: what is malformed, truncated or of an
+unknown kind becomes `Unknown`. Ids are the server's own strings, times are milliseconds since the epoch.
 
 Any message may be lost, late, doubled or about somebody else's prompt: these types say only what one frame
 said.
@@ -14,6 +14,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
+from comfy_nb.wire import binary
 from comfy_nb.wire.fields import (
     MAX_ID,
     Json,
@@ -29,6 +30,7 @@ from comfy_nb.wire.fields import (
     optional_ident,
     text,
     texts,
+    whole,
 )
 
 if TYPE_CHECKING:
@@ -54,13 +56,10 @@ __all__ = [
     "Status",
     "Unknown",
     "loads",
-    "media_type_of",
     "parse",
     "read_error",
     "read_interrupted",
 ]
-
-MAX_METADATA = 1 << 20  # bytes of JSON in front of a preview picture
 
 
 @dataclass(frozen=True, slots=True)
@@ -288,8 +287,7 @@ def _parse_text(raw: str) -> Message:
 
 def _status(data: dict[str, Json]) -> Status:
     remaining = mapping(mapping(data.get("status")).get("exec_info")).get("queue_remaining")
-    whole = isinstance(remaining, int) and not isinstance(remaining, bool)
-    return Status(remaining if whole else None, optional_ident(data, "sid"))
+    return Status(whole(remaining), optional_ident(data, "sid"))
 
 
 def _execution_start(data: dict[str, Json]) -> ExecutionStart:
@@ -408,7 +406,7 @@ _READERS: dict[str, Callable[[dict[str, Json]], Message]] = {
 def _parse_binary(raw: bytes, text_has_prompt_id: bool) -> Message:
     if len(raw) < 8:
         return Unknown("binary", f"only {len(raw)} bytes long")
-    kind = _u32(raw, 0)
+    kind = binary.u32(raw, 0)
     try:
         if kind == 1:
             return _preview_image(raw)
@@ -421,48 +419,14 @@ def _parse_binary(raw: bytes, text_has_prompt_id: bool) -> Message:
     return Unknown(f"binary {kind}", "no such kind is known")
 
 
-def _u32(raw: bytes, at: int) -> int:
-    return int.from_bytes(raw[at : at + 4], "big")
-
-
-def media_type_of(raw: bytes, at: int = 0) -> str | None:
-    """The media type of the picture that starts at byte `at`, judged by its first bytes; None if it is none.
-
-    The format a frame announces is not used: custom nodes send payloads of their own as kind 1.
-    """
-    head = raw[at : at + 12]
-    if head.startswith(b"\xff\xd8\xff"):
-        return "image/jpeg"
-    if head.startswith(b"\x89PNG\r\n\x1a\n"):
-        return "image/png"
-    if head.startswith(b"RIFF") and head.endswith(b"WEBP"):
-        return "image/webp"
-    if head.startswith((b"GIF87a", b"GIF89a")):
-        return "image/gif"
-    return None
-
-
-def _picture(raw: bytes, at: int) -> tuple[str, bytes]:
-    media_type = media_type_of(raw, at)
-    if media_type is None:
-        raise Malformed("the payload is no JPEG, PNG, WebP or GIF")
-    return media_type, raw[at:]
-
-
 def _preview_image(raw: bytes) -> PreviewImage:
-    return PreviewImage(*_picture(raw, 8))
+    return PreviewImage(*binary.picture(raw, 8))
 
 
 def _preview_with_metadata(raw: bytes) -> PreviewWithMetadata:
-    end = 8 + _u32(raw, 4)
-    if end > len(raw) or end > 8 + MAX_METADATA:
-        raise Malformed("the metadata is truncated or too long")
-    try:
-        metadata = mapping(loads(raw[8:end]))
-    except ValueError as error:
-        raise Malformed(f"the metadata is unreadable: {error}") from None
+    metadata, end = binary.metadata(raw, 4)
     node_id = ident(metadata, "node_id")
-    media_type, image = _picture(raw, end)
+    media_type, image = binary.picture(raw, end)
     return PreviewWithMetadata(
         prompt_id=ident(metadata, "prompt_id"),
         node_id=node_id,
@@ -478,17 +442,6 @@ def _progress_text(raw: bytes, has_prompt_id: bool) -> ProgressText:
     at = 4
     prompt_id: str | None = None
     if has_prompt_id:
-        prompt_id, at = _counted_id(raw, at)
-    node, at = _counted_id(raw, at)
+        prompt_id, at = binary.counted_id(raw, at)
+    node, at = binary.counted_id(raw, at)
     return ProgressText(node, raw[at:].decode("utf-8", "replace"), prompt_id)
-
-
-def _counted_id(raw: bytes, at: int) -> tuple[str, int]:
-    start = at + 4
-    end = start + _u32(raw, at)
-    if start > len(raw) or end > len(raw) or end - start > MAX_ID:
-        raise Malformed("an id is truncated or too long")
-    try:
-        return raw[start:end].decode(), end
-    except UnicodeDecodeError:
-        raise Malformed("an id is not UTF-8") from None
