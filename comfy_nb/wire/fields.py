@@ -37,6 +37,7 @@ Json: TypeAlias = bool | int | float | str | list["Json"] | dict[str, "Json"] | 
 MAX_DEPTH = 100  # levels of lists and objects; far above any workflow, far below Python's recursion limit
 MAX_ID = 1_000  # characters of a node id or prompt id
 
+_TOO_DEEP = f"Not usable as JSON: nested deeper than {MAX_DEPTH} levels."
 _LARGEST_ID = 10**18
 _LARGEST_EXACT = 2**53
 _ESCAPED_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
@@ -52,19 +53,30 @@ def loads(text: str | bytes) -> Json:
 
     Raises ValueError, and nothing else, with one sentence that says where the text stops being JSON.
     """
+    source = text if isinstance(text, str) else _decoded(text)
+    value = _parsed(source)
+    if source.count("[") + source.count("{") > MAX_DEPTH and _depth_exceeds(value, MAX_DEPTH):
+        raise ValueError(_TOO_DEEP)
+    return _without_surrogates(value) if _may_hold_surrogates(source) else value
+
+
+def _decoded(raw: bytes) -> str:
     try:
-        source = text if isinstance(text, str) else text.decode("utf-8-sig")
-        value: Json = json.loads(source, parse_constant=_no_number, parse_float=_finite)
-        if source.count("[") + source.count("{") > MAX_DEPTH and _depth_exceeds(value, MAX_DEPTH):
-            raise ValueError(f"Not usable as JSON: nested deeper than {MAX_DEPTH} levels.")
-    except json.JSONDecodeError as error:
-        where = f"line {error.lineno}, column {error.colno}"
-        raise ValueError(f"Not JSON: {error.msg.lower()} at {where}.") from None
+        return raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise ValueError(f"Not JSON: byte {error.start} is not UTF-8.") from None
+
+
+def _parsed(source: str) -> Json:
+    try:
+        return json.loads(source, parse_constant=_no_number, parse_float=_finite)
+    except json.JSONDecodeError as error:
+        where = f"line {error.lineno}, column {error.colno}"
+        raise ValueError(f"Not JSON: {error.msg[:1].lower()}{error.msg[1:]} at {where}.") from None
     except RecursionError:
-        raise ValueError(f"Not usable as JSON: nested deeper than {MAX_DEPTH} levels.") from None
-    return _without_surrogates(value) if _may_hold_surrogates(source) else value
+        raise ValueError(_TOO_DEEP) from None
+    except ValueError:  # Python's own guard against quadratic time
+        raise ValueError("Not usable as JSON: a whole number has thousands of digits.") from None
 
 
 def _may_hold_surrogates(source: str) -> bool:
@@ -84,18 +96,17 @@ def _finite(digits: str) -> float | None:
 
 def _depth_exceeds(value: Json, limit: int) -> bool:
     # Level by level, since a recursive walk would itself run into the recursion limit.
-    level: list[Json] = [value]
-    for _ in range(limit + 1):
-        level = [child for parent in level for child in _children(parent)]
+    level = _containers([value])
+    for _ in range(limit):
+        level = [child for parent in level for child in _containers(parent)]
         if not level:
             return False
     return True
 
 
-def _children(value: Json) -> list[Json]:
-    if isinstance(value, dict):
-        return list(value.values())
-    return value if isinstance(value, list) else []
+def _containers(parent: list[Json] | dict[str, Json]) -> list[list[Json] | dict[str, Json]]:
+    children = parent.values() if isinstance(parent, dict) else parent
+    return [child for child in children if isinstance(child, list | dict)]
 
 
 def _without_surrogates(value: Json) -> Json:
