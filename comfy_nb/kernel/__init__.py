@@ -1,0 +1,1 @@
+"""All that knows IPython and ipykernel: live buttons in a waiting cell, nested asyncio, what is displayed."""

@@ -1,0 +1,250 @@
+"""The messages that wait for a busy ipykernel, and the few of them that need not wait.
+
+A cell that blocks keeps the kernel from reading its shell channel, so clicks on widgets wait behind it. An
+`Inbox` reads that channel in the kernel's stead: widget messages are handled at once, everything else goes
+back to the kernel unopened and in order (a message that was opened would be refused the second time: its
+signature is remembered).
+
+This is the one module that touches private parts of ipykernel (6.29 to 7.4) and pyzmq. `Inbox.here()` looks
+for every one of them first and returns None when something is missing, as in other kernels.
+"""
+# ruff: noqa: SLF001 - as said above; the kernel offers no public way
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import inspect
+import logging
+import signal
+import sys
+import threading
+from collections import deque
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+__all__ = ["Inbox", "running_kernel"]
+
+Frames = list[Any]  # one message, as the zmq frames it came in
+
+URGENT = frozenset(
+    # A page that is reloaded asks for the last two before it shows any widget again.
+    ["comm_open", "comm_msg", "comm_close", "kernel_info_request", "comm_info_request"]
+)
+
+_NEEDED_OF_KERNEL = (
+    "session",
+    "shell_handlers",
+    "dispatch_shell",
+    "_publish_status",
+    "_publish_status_and_flush",
+)
+_NEEDED_OF_STREAM = ("socket", "flush", "on_recv", "_recv_callback", "_run_callback")
+
+_log = logging.getLogger(__name__)
+_latest: Inbox | None = None
+
+
+def running_kernel() -> Any | None:
+    """The ipykernel of this process, or None; never imports it."""
+    base = sys.modules.get("ipykernel.kernelbase")
+    if base is None or not base.Kernel.initialized():
+        return None
+    return base.Kernel.instance()
+
+
+class Inbox:
+    """The shell messages of one kernel; used only by the thread that the kernel's main loop runs in."""
+
+    def __init__(self, kernel: Any, stream: Any, replies: Any) -> None:
+        self._kernel = kernel
+        self._stream = stream  # what the main thread reads: the shell channel, or ipykernel 7's inner pair
+        self._replies = replies  # where handlers send their replies
+        self._queue: Any = getattr(kernel, "msg_queue", None)  # ipykernel 6 only: read, but not begun
+        self._held: deque[Callable[[], object]] = deque()  # each hands one message back to the kernel
+        self._readers = 0  # blocking waits, nested in one another
+        self._lanes = 0  # awaits with a fast lane, side by side
+        self._callback: Any = None  # what the stream called before the first fast lane
+        self._context = contextvars.copy_context()
+
+    @classmethod
+    def here(cls) -> Inbox | None:
+        """The inbox of the kernel whose main loop runs in this thread; None if there is none that we know."""
+        global _latest  # noqa: PLW0603 - nested waits must share the messages they hold
+        kernel = running_kernel()
+        if kernel is None or not _in_main_loop_of(kernel):
+            return None
+        if _latest is None or _latest._kernel is not kernel:
+            _latest = cls._of(kernel)
+        return _latest
+
+    @classmethod
+    def _of(cls, kernel: Any) -> Inbox | None:
+        try:
+            shell_thread = getattr(kernel, "shell_channel_thread", None)
+            if shell_thread is None:
+                stream = replies = kernel.shell_stream
+            else:
+                stream = shell_thread.manager._shell_channel_to_main.to_stream
+                replies = shell_thread.manager.get_subshell_to_shell_channel_socket(None)
+            missing = [name for name in _NEEDED_OF_KERNEL if not hasattr(kernel, name)]
+            missing += [name for name in _NEEDED_OF_STREAM if not hasattr(stream, name)]
+            stream.socket.fileno()
+        except Exception:  # noqa: BLE001 - anything may be different in a kernel that we do not know
+            _log.debug("widget messages will wait while a cell waits", exc_info=True)
+            return None
+        if missing:
+            _log.debug("widget messages will wait while a cell waits: no %s", ", ".join(missing))
+            return None
+        return cls(kernel, stream, replies)
+
+    # While a cell blocks: read everything, hand back what is not urgent.
+
+    def open(self) -> None:
+        """Begin to read in the kernel's stead; each `open()` needs a `close()`."""
+        self._readers += 1
+
+    def close(self) -> None:
+        """Hand everything that was held back to the kernel, once the outermost reader has closed."""
+        self._readers -= 1
+        if self._readers:
+            return
+        while self._held:
+            self._held.popleft()()
+        # Our looking at the socket used up the signal that wakes the kernel's loop: read what came since.
+        self._stream.flush()
+
+    def fileno(self) -> int:
+        """Becomes readable when a message may have come. It is edge-triggered: `step()` until False first."""
+        return self._stream.socket.fileno()
+
+    def step(self) -> bool:
+        """Take one message and handle or hold it; False if there was none."""
+        if self._queue is not None and self._queue.qsize():
+            item = self._queue.get_nowait()
+            frames = self._frames_of(item)
+            if frames is None or not self._handle(frames):
+                self._held.append(partial(self._queue.put_nowait, item))
+        elif self._stream.socket.poll(0):
+            frames = self._stream.socket.recv_multipart(copy=False)
+            if not self._handle(frames):
+                self._held.append(partial(self._hand_back, frames))
+        else:
+            return False
+        return True
+
+    def _frames_of(self, item: tuple[Any, Any, Any]) -> Frames | None:
+        """The message in an item of ipykernel 6's queue, which holds other errands too."""
+        _, dispatch, arguments = item
+        return arguments[0] if dispatch == self._kernel.dispatch_shell else None
+
+    def _hand_back(self, frames: Frames) -> None:
+        self._stream._run_callback(self._stream._recv_callback, frames)
+
+    # While a cell awaits: the kernel reads, urgent messages overtake.
+
+    def open_lane(self) -> None:
+        """Let urgent messages overtake those that wait for the running cell; each needs a `close_lane()`."""
+        self._lanes += 1
+        if self._lanes > 1:
+            return
+        self._context = contextvars.copy_context()
+        self._callback = self._stream._recv_callback
+        self._stream.on_recv(self._receive, copy=False)
+        while frames := self._next_urgent_in_queue():
+            self._handle(frames)
+
+    def close_lane(self) -> None:
+        """Give the stream back to the kernel, once the last lane has closed."""
+        self._lanes -= 1
+        if not self._lanes and self._stream._recv_callback == self._receive:
+            self._stream.on_recv(self._callback, copy=False)
+
+    def _receive(self, frames: Frames) -> Any:
+        # In a copy of the context of the cell that waits, so that what a click prints is shown there.
+        if not self._context.copy().run(self._handle, frames):
+            return self._callback(frames)
+        return None
+
+    def _next_urgent_in_queue(self) -> Frames | None:
+        """Remove the first urgent message from ipykernel 6's queue; the others keep their order."""
+        if self._queue is None:
+            return None
+        queue, found = self._queue, None
+        for _ in range(queue.qsize()):
+            item = queue.get_nowait()
+            frames = self._frames_of(item)
+            if found is None and frames is not None and self._kind(frames) in URGENT:
+                found = frames
+            else:
+                queue.put_nowait(item)
+        return found
+
+    # One message.
+
+    def _kind(self, frames: Frames) -> str:
+        """The type of a message, read without opening it; empty if it has none."""
+        try:
+            _, parts = self._kernel.session.feed_identities(frames, copy=False)
+            return str(self._kernel.session.unpack(parts[1].bytes)["msg_type"])
+        except (ValueError, LookupError, TypeError):
+            return ""  # an errand of the kernel to itself, or broken: the kernel knows what to say
+
+    def _handle(self, frames: Frames) -> bool:
+        """Handle an urgent message as the kernel would; False, and nothing done, for any other."""
+        kernel, kind = self._kernel, self._kind(frames)
+        handler = kernel.shell_handlers.get(kind) if kind in URGENT else None
+        if handler is None:
+            return False
+        idents, parts = kernel.session.feed_identities(frames, copy=False)
+        try:
+            message = kernel.session.deserialize(parts, content=True, copy=False)
+        except Exception:
+            kernel.log.exception("Invalid message")  # as the kernel does: not signed by our page
+            return True
+        # Front ends wait for "idle" before they send a widget's next change.
+        kernel._publish_status("busy", "shell", parent=message)
+        try:
+            _call_interruptibly(partial(handler, self._replies, idents, message))
+        except Exception:
+            kernel.log.exception("Exception in message handler:")
+        finally:
+            kernel._publish_status_and_flush("idle", "shell", self._replies, parent=message)
+        return True
+
+
+def _in_main_loop_of(kernel: Any) -> bool:
+    try:
+        loop = asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    mine = getattr(getattr(kernel, "io_loop", None), "asyncio_loop", None)
+    return loop is mine and threading.current_thread() is threading.main_thread()
+
+
+def _call_interruptibly(handler: Callable[[], Any]) -> None:
+    """Call a message's handler. A kernel interrupt ends it, and then goes on to whatever it was meant for."""
+    before = signal.getsignal(signal.SIGINT)
+    interrupted = False
+    try:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        result = handler()
+        if inspect.iscoroutine(result):
+            _finish(result)
+    except KeyboardInterrupt:
+        interrupted = True
+    finally:
+        signal.signal(signal.SIGINT, before)
+    if interrupted and callable(before):
+        before(signal.SIGINT, None)
+
+
+def _finish(coroutine: Any) -> None:
+    """Run a handler that is a coroutine only by name: those of the urgent messages never suspend."""
+    try:
+        coroutine.send(None)
+    except StopIteration:
+        return
+    coroutine.close()
+    raise RuntimeError("a handler of this kernel waits for something")
