@@ -1,0 +1,109 @@
+"""The command line: `comfy-nb demo [NOTEBOOK]` and `comfy-nb serve …`.
+
+Each sub-command is one function that takes its parsed arguments and returns the exit code.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import secrets
+import signal
+import sys
+from pathlib import Path
+from urllib.parse import quote, urlencode
+
+__all__ = ["main"]
+
+LAB_OPTIONS = [
+    # Only this machine reaches it, with the token; containers often run as root.
+    "--ServerApp.ip=127.0.0.1",
+    "--ServerApp.allow_root=True",
+    # Nothing is fetched from elsewhere, and nothing asks before the first cell runs.
+    "--LabApp.news_url=None",
+    "--LabApp.check_for_updates_class=jupyterlab.handlers.announcements.NeverCheckForUpdate",
+    "--ServerApp.log_level=WARN",
+    "--LabApp.log_level=WARN",
+]
+NEEDS_DEMO = "This needs the demo's packages ({missing} is missing): pip install 'comfy-nb[demo]'"
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the command line `argv` (default: the process's own) and return the exit code."""
+    arguments = sys.argv[1:] if argv is None else argv
+    if arguments[:1] == ["serve"]:  # its options are the server's own
+        return serve(arguments[1:])
+    parsed = _parser().parse_args(arguments)
+    return parsed.run(parsed)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="comfy-nb", description="ComfyUI, live in a notebook.")
+    commands = parser.add_subparsers(title="commands", required=True)
+
+    demo_command = commands.add_parser("demo", help="open JupyterLab on a notebook, here and now")
+    demo_command.add_argument("notebook", nargs="?", default=".", help="a notebook, or a folder of them")
+    demo_command.add_argument("--port", type=int, default=0, help="default: one that is free")
+    demo_command.add_argument("--no-browser", action="store_true", help="only print the address")
+    demo_command.set_defaults(run=demo)
+
+    commands.add_parser("serve", help="run the embedded server by itself", add_help=False)
+    return parser
+
+
+def serve(arguments: list[str]) -> int:
+    """Run the embedded server in this process until it is told to stop."""
+    try:
+        from comfy_nb.server.__main__ import main as serve_main  # noqa: PLC0415 (needs the demo extra)
+    except ModuleNotFoundError as error:
+        return _needs_demo(error)
+    return serve_main(arguments)
+
+
+def demo(parsed: argparse.Namespace) -> int:
+    """Serve JupyterLab on 127.0.0.1 in this process until Ctrl-C, which also ends its kernels."""
+    notebook = Path(parsed.notebook)
+    if not notebook.exists():
+        return _refuse(f"There is no notebook {notebook}.")
+    try:
+        from jupyterlab.labapp import LabApp  # noqa: PLC0415 (needs the demo extra)
+    except ModuleNotFoundError as error:
+        return _needs_demo(error)
+
+    folder = notebook if notebook.is_dir() else notebook.parent
+    page = "lab" if notebook.is_dir() else f"lab/tree/{quote(notebook.name)}"
+    token = secrets.token_hex(24)
+    options = [
+        f"--ServerApp.root_dir={folder.resolve()}",
+        f"--ServerApp.default_url=/{page}",
+        f"--ServerApp.open_browser={not parsed.no_browser and _has_display()}",
+        f"--IdentityProvider.token={token}",
+        *([f"--ServerApp.port={parsed.port}", "--ServerApp.port_retries=0"] if parsed.port else []),
+    ]
+    # jupyterlab's own annotations are not complete.
+    server = LabApp.initialize_server([*LAB_OPTIONS, *options])  # pyright: ignore[reportUnknownMemberType]
+    print(f"JupyterLab: {server.connection_url}{page}?{urlencode({'token': token})}", flush=True)
+    print("Ctrl-C ends it.", flush=True)
+
+    def stop(_signal: int, _frame: object) -> None:
+        server.stop(from_signal=True)
+
+    # Jupyter's own handler asks first, and without a terminal there is none and kernels would be left behind.
+    signal.signal(signal.SIGINT, stop)
+    server.start()
+    print("JupyterLab has ended.", flush=True)
+    return 0
+
+
+def _has_display() -> bool:
+    desktop = sys.platform in {"darwin", "win32"}
+    return desktop or bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
+
+
+def _needs_demo(error: ModuleNotFoundError) -> int:
+    return _refuse(NEEDS_DEMO.format(missing=error.name))
+
+
+def _refuse(sentence: str) -> int:
+    print(sentence, file=sys.stderr)
+    return 1
