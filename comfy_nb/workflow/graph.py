@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, Self, cast
+from operator import index
+from typing import Any, Self, SupportsIndex, cast
 
 from comfy_nb.errors import UnknownNode, WorkflowError
 from comfy_nb.workflow.describe import node_line, workflow_table
@@ -78,9 +79,8 @@ class Workflow:
         for path, value in values.items():
             place = self._graph.names.resolve(path)
             if place in changes:
-                raise WorkflowError(
-                    f"two of the paths mean the same input, {place[1]!r} of {self._graph.names.label(place[0])}"
-                )
+                where = f"{clip(place[1])!r} of {self._graph.names.label(place[0])}"
+                raise WorkflowError(f"two of the paths mean the same input, {where}")
             changes[place] = self._graph.api_value(*place, value)
         for (node_id, input_name), value in changes.items():
             self._graph.prompt[node_id]["inputs"][input_name] = value
@@ -228,12 +228,11 @@ class _Graph:
         if not isinstance(value, list | tuple):
             return None
         match cast("list[object] | tuple[object, ...]", value):
-            case [Node() | str() as node, int() as slot] if not isinstance(slot, bool):
-                return Link(self._own_id(node), slot)
-            case [int() as number, int() as slot] if isinstance(
-                value, tuple
-            ):  # a list of two numbers is a value
-                return Link(self._own_id(str(number)), slot)
+            case [Node() | str() as node, SupportsIndex() as slot]:
+                return Link(self._own_id(node), index(slot))
+            # A list of two numbers is a value.
+            case [SupportsIndex() as number, SupportsIndex() as slot] if isinstance(value, tuple):
+                return Link(self._own_id(str(index(number))), index(slot))
             case _:
                 return None
 

@@ -67,6 +67,7 @@ class Names:
 
         Raises `UnknownNode`, `UnknownInput`, `AmbiguousName`.
         """
+        path = str(path)  # a number would not be a path, but deserves the same sentence
         found = self.path_readings(path)
         if len(found) == 1:
             return found[0]
@@ -80,7 +81,7 @@ class Names:
 
     def unknown_input(self, node_id: str, input_name: str) -> UnknownInput:
         """The error for an input that a node does not have, listing those that it has, nearest first."""
-        inputs = self._prompt[node_id]["inputs"]
+        inputs, input_name = self._prompt[node_id]["inputs"], str(input_name)
         have = f"its inputs are {listing(nearest(input_name, inputs))}" if inputs else "it has no inputs"
         return UnknownInput(f"{self.label(node_id)} has no input {clip(input_name)!r}; {have}")
 

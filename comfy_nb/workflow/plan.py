@@ -43,7 +43,7 @@ class Plan:
     prompt_id: str
     title: str
     nodes: tuple[PlanNode, ...]
-    parameters: Mapping[str, Parameter] = field(default_factory=dict[str, Parameter])
+    parameters: Mapping[str, Parameter] = field(default_factory=dict[str, Parameter], hash=False)
     _by_id: Mapping[str, PlanNode] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:

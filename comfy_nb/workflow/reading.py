@@ -90,7 +90,7 @@ def clean(data: object, what: str) -> Prompt:
     if is_mapping(data) and is_mapping(inner := data.get("prompt")) and "class_type" not in inner:
         data, what = inner, f'the "prompt" of {what}'
     if not is_mapping(data):
-        kind = {list: "a list", str: "text", type(None): "null"}.get(type(data), "a single value")
+        kind = "a list" if isinstance(data, list) else "a single value"
         raise NotAWorkflow(
             f"{what} holds {kind}; an API-format workflow is an object with one entry per node"
         )

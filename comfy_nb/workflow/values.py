@@ -89,9 +89,10 @@ def as_json(value: object, where: str) -> Json:
         reason = "holds half of a surrogate pair, which is not text"
     except RecursionError:
         reason = "is nested too deeply"
-    except TypeError:
+    except TypeError as error:
+        kind = error.kind if isinstance(error, _UnfitError) else "dict whose keys are not text"
         reason = (
-            f"cannot hold a {type(value).__name__}; allowed are text, numbers, true or false, lists and "
+            f"cannot hold a {kind}; allowed are text, numbers, true or false, lists and "
             "dicts of these, and links; a picture or file is uploaded first, and its name set"
         )
     except ValueError as error:
@@ -104,12 +105,20 @@ def as_json(value: object, where: str) -> Json:
     raise WorkflowError(f"{where} {reason}")
 
 
+class _UnfitError(TypeError):
+    """Raised inside `json` for a value of a kind that JSON does not know."""
+
+    def __init__(self, kind: str) -> None:
+        super().__init__(kind)
+        self.kind = kind
+
+
 def _plain(value: object) -> object:
     """Called by `json` for what it does not know: lets NumPy's (and torch's) scalars through."""
     item = getattr(value, "item", None)
     if getattr(value, "shape", None) == () and callable(item):
         return item()
-    raise TypeError
+    raise _UnfitError(type(value).__name__)
 
 
 _SECRET = re.compile(
