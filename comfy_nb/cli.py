@@ -11,7 +11,11 @@ import secrets
 import signal
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import quote, urlencode
+
+if TYPE_CHECKING:
+    from jupyter_server.serverapp import ServerApp
 
 __all__ = ["main"]
 
@@ -80,19 +84,25 @@ def demo(parsed: argparse.Namespace) -> int:
         f"--IdentityProvider.token={token}",
         *([f"--ServerApp.port={parsed.port}", "--ServerApp.port_retries=0"] if parsed.port else []),
     ]
-    # jupyterlab's own annotations are not complete.
+    # Jupyter's own annotations are not complete.
     server = LabApp.initialize_server([*LAB_OPTIONS, *options])  # pyright: ignore[reportUnknownMemberType]
-    print(f"JupyterLab: {server.connection_url}{page}?{urlencode({'token': token})}", flush=True)
-    print("Ctrl-C ends it.", flush=True)
+    _run_until_ctrl_c(server, f"{page}?{urlencode({'token': token})}")
+    return 0
+
+
+def _run_until_ctrl_c(server: ServerApp, path: str) -> None:
+    def say_where() -> None:
+        print(f"JupyterLab: {server.connection_url}{path}\nCtrl-C ends it.", flush=True)
 
     def stop(_signal: int, _frame: object) -> None:
         server.stop(from_signal=True)
 
     # Jupyter's own handler asks first, and without a terminal there is none and kernels would be left behind.
     signal.signal(signal.SIGINT, stop)
+    # Queued behind the call that binds the port, so the address is true when it is printed.
+    server.io_loop.add_callback(say_where)  # pyright: ignore[reportUnknownMemberType]
     server.start()
     print("JupyterLab has ended.", flush=True)
-    return 0
 
 
 def _has_display() -> bool:

@@ -1,6 +1,6 @@
 """The browser that the tests drive: the machine's Chromium, else Debian's package, else Playwright's own.
 
-`python -m tests.browser.chromium` (which `make` runs) installs one where there is none, and prints where it is.
+`python -m tests.browser.chromium`, which `make` runs, installs one where there is none and prints its path.
 """
 
 import os
@@ -13,7 +13,7 @@ from playwright.sync_api import sync_playwright
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 
-# No sandbox: containers rarely allow one, and only our own pages are opened. The others keep it from calling home.
+# No sandbox: containers rarely allow one, and only our own pages are opened. The rest: no calls home.
 FLAGS = (
     "--no-sandbox",
     "--disable-gpu",

@@ -1,4 +1,4 @@
-"""Python environments with other versions of ipykernel, made from .locks/ipykernel-<version>.txt when asked for.
+"""Environments with other versions of ipykernel, made from .locks/ipykernel-<version>.txt when asked for.
 
 `make` makes them before the tests run; a test that runs by itself waits while the first one is made.
 """
@@ -14,7 +14,7 @@ ROOT = Path(__file__).parents[2]
 
 
 def python_for(ipykernel_version: str) -> Path:
-    """Return the Python whose ipykernel has this version: our own, or one in .venvs/, made if it is missing."""
+    """Return the Python that has this ipykernel: our own, or one in .venvs/, made if it is missing."""
     if version("ipykernel") == ipykernel_version:
         return Path(sys.executable)
     lock = ROOT / ".locks" / f"ipykernel-{ipykernel_version}.txt"
