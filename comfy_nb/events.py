@@ -47,10 +47,10 @@ Link = Literal["connected", "connecting", "reconnecting", "closed"]
 class Failure:
     """Why a job failed: `title` in one line, the places in `problems`, the server's traceback in `detail`.
 
-    `kind` is "rejected" (nothing ran) or "execution" (a node failed while it ran).
+    `kind` is "rejected" or "unreachable" (nothing ran), or "execution" (a node failed while it ran).
     """
 
-    kind: Literal["rejected", "execution"]
+    kind: Literal["rejected", "unreachable", "execution"]
     title: str
     problems: tuple[Problem, ...] = ()
     detail: str = ""

@@ -149,7 +149,9 @@ def fold(run: Run, event: ev.Event, at: float) -> Run:
         return replace(run, outputs=event.index + 1) if _late_output(run, event) else run
     match event:
         case ev.LinkChanged(link=link, note=note):
-            return run if (link, note) == (run.link, run.link_note) else replace(run, link=link, link_note=note)
+            return (
+                run if (link, note) == (run.link, run.link_note) else replace(run, link=link, link_note=note)
+            )
         case ev.Submitted():
             return replace(run, status="queued", queued_at=at) if run.status == "new" else run
         case ev.Positioned(position=position):
@@ -226,7 +228,9 @@ def _ended(run: Run, at: float) -> Run:
     done = run.outcome == "succeeded"
     nodes = {key: _closed(node, at) for key, node in run.nodes.items()} if done else run.nodes
     progress = 1.0 if done else run.progress
-    return replace(run, status=run.outcome, progress=progress, nodes=MappingProxyType(dict(nodes)), ended_at=at)
+    return replace(
+        run, status=run.outcome, progress=progress, nodes=MappingProxyType(dict(nodes)), ended_at=at
+    )
 
 
 def _closed(node: NodeRun, at: float) -> NodeRun:
@@ -236,6 +240,8 @@ def _closed(node: NodeRun, at: float) -> NodeRun:
 def _heard(run: Run, event: ev.Event, at: float) -> Run:
     """Events that only a prompt which has left the queue can cause."""
     if isinstance(event, ev.Preview) and not _wanted(run, event):
+        return run
+    if isinstance(event, ev.Finishing) and run.finishing:
         return run
     run = replace(_running(run, at), heard_at=at)
     match event:
@@ -327,5 +333,7 @@ def fraction_of(run: Run, planned: PlanNode) -> float:
         return 0.0
     if own.state != "running" or own.has_bar:
         return own.fraction
-    children = [n for key, n in run.nodes.items() if key != planned.id and run.plan.display_id(key) == planned.id]
+    children = [
+        n for key, n in run.nodes.items() if key != planned.id and run.plan.display_id(key) == planned.id
+    ]
     return sum(child.fraction for child in children) / (len(children) + 1) if children else own.fraction

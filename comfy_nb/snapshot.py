@@ -206,7 +206,13 @@ def _left(run: Run) -> tuple[float, float] | None:
     The high end adds the nodes that are still waiting, as if a weight cost what it cost in the moving bar.
     """
     bar, spread = run.bar, run.pace.spread
-    if run.status != "running" or run.finishing or bar is None or spread is None or run.pace.node_id != run.current:
+    if (
+        run.status != "running"
+        or run.finishing
+        or bar is None
+        or spread is None
+        or run.pace.node_id != run.current
+    ):
         return None
     steps = max(0.0, bar.max - bar.value)
     planned = _current(run)

@@ -11,6 +11,7 @@ import asyncio
 import concurrent.futures
 import logging
 import os
+import queue
 import threading
 from collections.abc import Callable, Coroutine
 from typing import Any, ParamSpec, TypeVar
@@ -26,19 +27,51 @@ log = logging.getLogger("comfy_nb")
 WORKERS = 2
 
 
+class Threads:
+    """A few daemon threads that run functions in the order given. Unlike an executor's, they never delay the exit."""
+
+    def __init__(self, count: int, name: str) -> None:
+        self._todo: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
+        for index in range(count):
+            threading.Thread(target=self._main, name=f"{name}-{index}", daemon=True).start()
+
+    def _main(self) -> None:
+        while True:
+            self._todo.get()()
+
+    def submit(self, function: Callable[[], T]) -> concurrent.futures.Future[T]:
+        """Run `function` when a thread is free; the future has its result or exception."""
+        future: concurrent.futures.Future[T] = concurrent.futures.Future()
+
+        def task() -> None:
+            if not future.set_running_or_notify_cancel():
+                return
+            try:
+                result = function()
+            except BaseException as error:
+                future.set_exception(error)
+            else:
+                future.set_result(result)
+
+        self._todo.put(task)
+        return future
+
+
 class Loop:
     """An asyncio loop in a daemon thread of its own, with a callbacks thread and two workers."""
 
     def __init__(self) -> None:
         self._pid = os.getpid()
         self.asyncio = asyncio.new_event_loop()
-        self._callbacks = concurrent.futures.ThreadPoolExecutor(1, "comfy_nb-callbacks")
-        self._workers = concurrent.futures.ThreadPoolExecutor(WORKERS, "comfy_nb-worker")
         self._thread = threading.Thread(target=self._main, name="comfy_nb-loop", daemon=True)
         try:
             self._thread.start()
+            self._callbacks = Threads(1, "comfy_nb-callback")
+            self._workers = Threads(WORKERS, "comfy_nb-worker")
         except RuntimeError as error:  # Pyodide has no threads
-            raise ComfyError("comfy_nb needs a background thread, and this Python cannot start one.") from error
+            raise ComfyError(
+                "comfy_nb needs a background thread, and this Python cannot start one."
+            ) from error
 
     def _main(self) -> None:
         asyncio.set_event_loop(self.asyncio)
@@ -90,13 +123,15 @@ class Loop:
         future = self.run(coroutine)
         try:
             return future.result(timeout)
+        except ComfyError as error:
+            raise error.with_traceback(None) from error.__cause__  # where our loop was then helps nobody
         except BaseException:
             future.cancel()
             raise
 
     async def work(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Run `function` in one of the two workers and await its result. Call this on the loop thread."""
-        return await self.asyncio.run_in_executor(self._workers, lambda: function(*args, **kwargs))
+        return await asyncio.wrap_future(self._workers.submit(lambda: function(*args, **kwargs)))
 
     def callback(self, function: Callable[P, object], *args: P.args, **kwargs: P.kwargs) -> None:
         """Run a user's `function` on the callbacks thread, after those before it. Exceptions are logged."""

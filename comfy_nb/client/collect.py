@@ -1,0 +1,92 @@
+"""Fetching what nodes put out: at once when a node finishes, and what is still missing when the run is over.
+
+ComfyUI re-uses file names and wipes its temporary folder, so the bytes are fetched now or never.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+
+from comfy_nb import events as ev
+from comfy_nb.client.http import Http
+from comfy_nb.client.loop import Loop
+from comfy_nb.client.prompt import Prompt, Result, keys_of
+from comfy_nb.errors import ComfyError, ConnectionFailed
+from comfy_nb.store import get_store
+from comfy_nb.wire.messages import PreviewImage, PreviewWithMetadata
+from comfy_nb.wire.records import FileRef, NodeOutput
+
+__all__ = ["collect", "collect_frame", "is_output_frame"]
+
+ATTEMPTS = 3
+RETRY_DELAY = 0.3  # seconds, doubling
+SOCKET_SAVER = "SaveImageWebsocket"  # sends its results as frames and leaves nothing in the history
+
+
+async def collect(prompt: Prompt, output: NodeOutput, http: Http, loop: Loop) -> None:
+    """Fetch all files of `output` that are not here yet, one after another, and keep its texts."""
+    async with prompt.collecting:
+        for key in keys_of(output):
+            if prompt.has(key):
+                continue
+            _, file, place = key
+            if file is None:
+                prompt.add(key, _text(prompt, output, place))
+            else:
+                prompt.add(key, await _file(prompt, output, file, http, loop))
+
+
+def is_output_frame(prompt: Prompt, message: PreviewImage | PreviewWithMetadata) -> bool:
+    """Whether a frame is a full-size result, not a preview."""
+    node_id = message.node_id if isinstance(message, PreviewWithMetadata) else prompt.run.current or ""
+    return message.media_type == "image/png" and prompt.class_of(prompt.shown(node_id)) == SOCKET_SAVER
+
+
+async def collect_frame(prompt: Prompt, message: PreviewImage | PreviewWithMetadata, loop: Loop) -> None:
+    """Keep a result that came as a frame of the socket."""
+    node_id = message.node_id if isinstance(message, PreviewWithMetadata) else prompt.run.current or ""
+    async with prompt.collecting:
+        name = hashlib.sha256(message.image).hexdigest()[:16] + ".png"
+        key = (node_id, FileRef(name, "", "websocket", None), len(prompt.results))
+        blob = await loop.work(get_store().put, message.image, "outputs")
+        result = Result(
+            len(prompt.results), node_id, prompt.shown(node_id), name, "image/png", "image", False, blob=blob
+        )
+        prompt.add(key, result)
+
+
+def _text(prompt: Prompt, output: NodeOutput, place: int) -> Result:
+    display = prompt.shown(output.display_node)
+    text = output.texts[place]
+    return Result(len(prompt.results), output.node_id, display, "", "text/plain", "text", False, text=text)
+
+
+async def _file(prompt: Prompt, output: NodeOutput, file: FileRef, http: Http, loop: Loop) -> Result:
+    blob, problem = None, ""
+    try:
+        data = await _fetch(file, http)
+        blob = await loop.work(get_store().put, data, "outputs")
+    except (ComfyError, OSError) as error:  # OSError: the disk that the store spills to
+        problem = str(error)
+        prompt.feed(ev.Warned(f"The result {file.filename!r} could not be fetched: {problem}"))
+    return Result(
+        index=len(prompt.results),
+        node_id=output.node_id,
+        display_id=prompt.shown(output.display_node),
+        name=file.filename,
+        media_type=file.media_type,
+        kind=file.kind,
+        saved=file.type == "output",
+        blob=blob,
+        problem=problem,
+    )
+
+
+async def _fetch(file: FileRef, http: Http) -> bytes:
+    for attempt in range(ATTEMPTS - 1):
+        try:
+            return await http.view(file)
+        except ConnectionFailed:
+            await asyncio.sleep(RETRY_DELAY * 2**attempt)
+    return await http.view(file)

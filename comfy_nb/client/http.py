@@ -1,0 +1,222 @@
+"""ComfyUI's HTTP routes, one method each, with limits on time and size and one clear error.
+
+`probe` finds out once which dialect the server speaks; the other methods degrade by it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, ParamSpec, TypeVar
+
+import httpx2
+
+from comfy_nb.client.address import Address
+from comfy_nb.client.loop import Loop
+from comfy_nb.errors import ConnectionFailed, ServerError
+from comfy_nb.wire import records
+from comfy_nb.wire.messages import Json, loads
+
+__all__ = ["Capabilities", "Http", "NoAnswer"]
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+MB = 1 << 20
+MAX_JSON = 512 * MB  # /queue carries whole workflows, but a limit there must be
+MAX_FILE = 4096 * MB
+BIG_JSON = 256 << 10  # bytes from which JSON is handled in a worker, off the loop thread
+TIMEOUT = httpx2.Timeout(30.0, connect=5.0)
+NOT_SUPPORTED = (404, 405)
+
+
+class NoAnswer(ConnectionFailed):
+    """The request may have arrived, but no answer came."""
+
+
+@dataclass(slots=True)
+class Capabilities:
+    """What this server can do; found once by `probe`, `cancel` at the first use."""
+
+    version: str = ""
+    api: str = "/api"  # "" on servers older than June 2024
+    features: bool = False  # 0.3.45 and newer: flags, previews with ids, prompt ids chosen by the client
+    cancel: bool | None = None  # POST /api/jobs/{id}/cancel, 0.26.0 and newer
+
+
+class Http:
+    """The HTTP half of a client. All methods run on the loop thread."""
+
+    def __init__(self, address: Address, loop: Loop) -> None:
+        self.address = address
+        self.can = Capabilities()
+        self._loop = loop
+        context = address.ssl_context()
+        self._http = httpx2.AsyncClient(
+            headers=dict(address.headers),
+            timeout=TIMEOUT,
+            trust_env=not address.is_loopback,
+            verify=context if context is not None else True,
+            limits=httpx2.Limits(max_connections=16),
+        )
+
+    async def close(self) -> None:
+        """Close all connections."""
+        await self._http.aclose()
+
+    async def probe(self) -> Capabilities:
+        """Find out what answers there. Raises `ConnectionFailed` unless it is a ComfyUI."""
+        for api in ("/api", ""):
+            status, data = await self._probe_json(f"{api}/system_stats")
+            if status not in NOT_SUPPORTED:
+                break
+        else:
+            raise self._not_comfy(f"GET /system_stats gave {status}")
+        self._refuse_other(status, data)
+        try:
+            stats = records.parse_system_stats(data)
+        except ValueError as error:
+            raise self._not_comfy(str(error)) from None
+        features, _ = await self._probe_json(f"{api}/features")
+        self.can = Capabilities(version=stats.comfyui_version, api=api, features=features == httpx2.codes.OK)
+        return self.can
+
+    async def post_prompt(self, body: dict[str, Any]) -> records.PromptAccepted | records.PromptRejected:
+        """Queue a prompt. Raises `ServerError` for a 5xx: the prompt may be queued all the same."""
+        content = await self._dumps(body)
+        status, raw = await self._send("POST", "/prompt", content=content)
+        if status >= httpx2.codes.INTERNAL_SERVER_ERROR or status in (401, 403, 413):
+            raise ServerError(
+                f"{self.address.display} answered POST /prompt with HTTP {status}: see its log."
+            )
+        return self._parsed(records.parse_prompt_reply, status, await self._loads(raw))
+
+    async def queue(self) -> records.Queue:
+        """What runs and what waits, in run order."""
+        return self._parsed(records.parse_queue, await self._get("/queue"))
+
+    async def history(self, prompt_id: str) -> records.HistoryEntry | None:
+        """The outcome of a prompt; None while it has none."""
+        return self._parsed(records.parse_history, await self._get(f"/history/{prompt_id}"), prompt_id)
+
+    async def view(self, file: records.FileRef) -> bytes:
+        """The bytes of an output file. Raises `ServerError` when the server does not have it."""
+        query = {"filename": file.filename, "subfolder": file.subfolder, "type": file.type}
+        status, raw = await self._send("GET", "/view", params=query, limit=MAX_FILE)
+        if status != httpx2.codes.OK:
+            raise ServerError(f"The server does not have {file.filename!r} any more (HTTP {status}).")
+        return raw
+
+    async def cancel(self, prompt_id: str) -> bool:
+        """Cancel by the jobs API. False if the server is too old to have it."""
+        if self.can.cancel is False:
+            return False
+        status, _ = await self._send("POST", f"/jobs/{prompt_id}/cancel", api="/api")
+        self.can.cancel = status not in NOT_SUPPORTED
+        return self.can.cancel and status == httpx2.codes.OK
+
+    async def delete_pending(self, prompt_id: str) -> None:
+        """Take a waiting prompt out of the queue; says nothing about whether it was there."""
+        await self._send("POST", "/queue", content=await self._dumps({"delete": [prompt_id]}))
+
+    async def interrupt(self, prompt_id: str) -> None:
+        """Interrupt exactly this prompt. The caller has just seen it running: old servers ignore the id."""
+        if not prompt_id:
+            raise ValueError("an interrupt without a prompt id would hit whatever runs")
+        await self._send("POST", "/interrupt", content=await self._dumps({"prompt_id": prompt_id}))
+
+    def _parsed(self, parse: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        try:
+            return parse(*args, **kwargs)
+        except ValueError as error:
+            raise ServerError(f"{self.address.display}: {error}") from None
+
+    async def _get(self, route: str) -> Json:
+        status, raw = await self._send("GET", route)
+        if status != httpx2.codes.OK:
+            raise ServerError(f"{self.address.display} answered GET {route} with HTTP {status}.")
+        return await self._loads(raw)
+
+    async def _probe_json(self, route: str) -> tuple[int, Json]:
+        status, raw = await self._send("GET", route, api="")
+        try:
+            return status, await self._loads(raw)
+        except ServerError:
+            return status, None
+
+    def _refuse_other(self, status: int, data: Json) -> None:
+        if status in (401, 403):
+            raise ConnectionFailed(
+                f"{self.address.display} refuses us (HTTP {status}): pass what it wants, such as "
+                'connect(url, headers={"Authorization": "Bearer …"}).'
+            )
+        if status != httpx2.codes.OK or not isinstance(data, dict):
+            raise self._not_comfy(f"GET /system_stats gave HTTP {status}")
+
+    def _not_comfy(self, why: str) -> ConnectionFailed:
+        return ConnectionFailed(
+            f"Something answers at {self.address.display}, but it is not a ComfyUI ({why}): check host, port and path."
+        )
+
+    async def _send(
+        self,
+        method: str,
+        route: str,
+        *,
+        api: str | None = None,
+        params: dict[str, str] | None = None,
+        content: bytes | None = None,
+        limit: int = MAX_JSON,
+    ) -> tuple[int, bytes]:
+        url = self.address.http((self.can.api if api is None else api) + route)
+        headers = {"Content-Type": "application/json"} if content is not None else {}
+        try:
+            async with self._http.stream(
+                method, url, params=params, content=content, headers=headers
+            ) as response:
+                return response.status_code, await self._read(response, limit)
+        except (
+            httpx2.ConnectError,
+            httpx2.ConnectTimeout,
+            httpx2.UnsupportedProtocol,
+            httpx2.InvalidURL,
+        ) as error:
+            raise ConnectionFailed(
+                f"No ComfyUI answers at {self.address.display} ({_why(error)}). Start it there, give its address to "
+                "connect(), or try comfy_nb.demo(), which needs none."
+            ) from None
+        except (httpx2.TransportError, OSError) as error:
+            raise NoAnswer(
+                f"{self.address.display} did not answer {method} {route} ({_why(error)})."
+            ) from None
+
+    async def _read(self, response: httpx2.Response, limit: int) -> bytes:
+        chunks: list[bytes] = []
+        size = 0
+        async for chunk in response.aiter_bytes():
+            size += len(chunk)
+            if size > limit:
+                raise ServerError(
+                    f"{self.address.display} sent more than {limit // MB} MB in one answer: refused."
+                )
+            chunks.append(chunk)
+        return b"".join(chunks)
+
+    async def _loads(self, raw: bytes) -> Json:
+        try:
+            return await self._loop.work(loads, raw) if len(raw) > BIG_JSON else loads(raw)
+        except ValueError:
+            raise ServerError(f"{self.address.display} sent something that is not JSON.") from None
+
+    async def _dumps(self, body: dict[str, Any]) -> bytes:
+        return (await self._loop.work(json.dumps, body, allow_nan=False)).encode()
+
+
+def _why(error: Exception) -> str:
+    text = str(error) or type(error).__name__
+    return (
+        "connection refused"
+        if "refused" in text.lower() or "all connection attempts failed" in text.lower()
+        else text
+    )

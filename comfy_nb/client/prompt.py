@@ -1,0 +1,162 @@
+"""One prompt on its way through a server: its run, its results so far, and who listens."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from comfy_nb import events as ev
+from comfy_nb.run import Run, fold
+from comfy_nb.snapshot import Snapshot, take
+from comfy_nb.store import Blob
+from comfy_nb.wire.records import FileRef, NodeOutput
+from comfy_nb.workflow.plan import Plan
+
+__all__ = ["Frame", "Prompt", "Result"]
+
+log = logging.getLogger("comfy_nb")
+
+Listener = Callable[[ev.Event], None]
+ResultKey = tuple[str, FileRef | None, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """One file or text that a node put out, with its bytes. `problem` says why there are none.
+
+    `index` is the order of arrival and never changes; `node_id` is an execution id, `display_id` a planned one.
+    """
+
+    index: int
+    node_id: str
+    display_id: str
+    name: str
+    media_type: str
+    kind: str
+    saved: bool
+    text: str | None = None
+    blob: Blob | None = None
+    problem: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """One preview that was let through, kept for the step history."""
+
+    node_id: str
+    step: int
+    of: int
+    media_type: str
+    blob: Blob
+
+
+@dataclass(eq=False)
+class Prompt:
+    """Changed on the loop thread only. `run` and `results` are replaced, not changed, so anybody may read them."""
+
+    plan: Plan
+    api: dict[str, Any]
+    preview: str = "auto"
+    run: Run = field(init=False)
+    results: tuple[Result, ...] = ()
+    frames: list[Frame] = field(default_factory=list[Frame])
+    latest: ev.Preview | None = None  # for a view that is made late
+    missing: int = 0  # how many times in a row neither queue nor history knew of it
+    sent: bool = False  # whether the server may have got it
+    stop_asked: bool = False
+    settling: bool = False
+    collecting: asyncio.Lock = field(default_factory=asyncio.Lock)
+    _keys: dict[ResultKey, int] = field(default_factory=dict[ResultKey, int])
+    _listeners: list[Listener] = field(default_factory=list[Listener])
+
+    def __post_init__(self) -> None:
+        self.run = Run(self.plan)
+
+    @property
+    def id(self) -> str:
+        """The prompt id."""
+        return self.plan.prompt_id
+
+    @property
+    def wants_previews(self) -> bool:
+        """Whether previews were asked for."""
+        return self.preview != "none"
+
+    def adopt(self, prompt_id: str) -> None:
+        """Go by another id: servers before 0.3.45 choose it themselves."""
+        self.plan = replace(self.plan, prompt_id=prompt_id)
+        self.run = replace(self.run, plan=self.plan)
+
+    def feed(self, event: ev.Event) -> ev.Event | None:
+        """Fold `event` into the run and tell the listeners. Returns what they were told, None if it was dropped."""
+        if isinstance(event, ev.Preview):
+            event = self._placed(event)
+        changed = fold(self.run, event, time.monotonic())
+        if changed is self.run:
+            return None
+        self.run = changed
+        if isinstance(event, ev.Preview):
+            self.latest = event
+        for listener in tuple(self._listeners):
+            try:
+                listener(event)
+            except Exception:
+                log.exception("comfy_nb: a listener of job %s raised", self.id)
+        return event
+
+    def listen(self, listener: Listener) -> Callable[[], None]:
+        """Tell `listener` of each event from now on, on the loop thread; returns how to stop it."""
+        self._listeners.append(listener)
+
+        def stop() -> None:
+            if listener in self._listeners:
+                self._listeners.remove(listener)
+
+        return stop
+
+    def snapshot(self) -> Snapshot:
+        """What a viewer is told at this moment."""
+        return take(self.run, time.monotonic(), previews=self.wants_previews)
+
+    def has(self, key: ResultKey) -> bool:
+        """Whether this file or text has been collected."""
+        return key in self._keys
+
+    def add(self, key: ResultKey, result: Result) -> None:
+        """Keep a result and tell the listeners."""
+        self._keys[key] = result.index
+        self.results = (*self.results, result)
+        self.feed(ev.OutputArrived(result.index, result.display_id))
+
+    def order_by(self, outputs: Iterable[NodeOutput]) -> None:
+        """Put the results in the history's order; what it does not know (frames of the socket) comes last."""
+        ranked = [self._keys.get(key) for output in outputs for key in keys_of(output)]
+        first = [index for index in ranked if index is not None]
+        rest = [result.index for result in self.results if result.index not in set(first)]
+        by_index = {result.index: result for result in self.results}
+        self.results = tuple(by_index[index] for index in (*first, *rest))
+
+    def shown(self, node_id: str) -> str:
+        """The planned node under which an execution id is shown."""
+        return self.plan.display_id(node_id) or node_id
+
+    def class_of(self, node_id: str) -> str:
+        """The class of a planned node, or an empty text."""
+        return next((node.class_type for node in self.plan.nodes if node.id == node_id), "")
+
+    def _placed(self, preview: ev.Preview) -> ev.Preview:
+        """Fill in the node and step that a frame itself does not carry."""
+        node_id = preview.node_id or self.run.current or ""
+        bar = self.run.nodes.get(node_id)
+        step, of = (round(bar.value), round(bar.max)) if bar and bar.has_bar else (0, 0)
+        return replace(preview, node_id=node_id, step=step, of=of)
+
+
+def keys_of(output: NodeOutput) -> list[ResultKey]:
+    """What tells the results of one node apart: its files, and the place of each text."""
+    files: list[ResultKey] = [(output.node_id, file, 0) for file in output.files]
+    return files + [(output.node_id, None, place) for place in range(len(output.texts))]

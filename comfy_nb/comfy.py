@@ -1,0 +1,202 @@
+"""A connection to one ComfyUI: `connect()`, `demo()`, and the `Comfy` that they return."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections import deque
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from comfy_nb.client.address import Address
+from comfy_nb.client.client import Client
+from comfy_nb.client.loop import Loop, get_loop
+from comfy_nb.client.prompt import Prompt
+from comfy_nb.client.socket import MAX_MESSAGE
+from comfy_nb.errors import ConnectionFailed
+from comfy_nb.events import Vanished
+from comfy_nb.job import Job
+from comfy_nb.kernel.pump import check_kernel
+from comfy_nb.workflow.graph import Workflow
+from comfy_nb.workflow.reading import Source
+
+if TYPE_CHECKING:
+    from comfy_nb.server.process import EmbeddedServer
+
+__all__ = ["Comfy", "connect", "demo"]
+
+DEFAULT_URL = "http://127.0.0.1:8188"
+PREVIEWS = ("default", "auto", "latent2rgb", "taesd", "none")
+KEPT_JOBS = 1000  # finished ones in comfy.jobs
+OPEN_TIMEOUT = 30.0
+
+
+class Comfy:
+    """A connected ComfyUI. Make one with `connect()` or `demo()`."""
+
+    def __init__(self, address: Address, *, preview: str = "auto", max_message: int = MAX_MESSAGE) -> None:
+        self.address = address
+        self.preview = _known_preview(preview)
+        self.loop: Loop = get_loop()
+        self._lock = threading.Lock()
+        self._open_jobs: dict[str, Job] = {}
+        self._finished: deque[Job] = deque(maxlen=KEPT_JOBS)
+        self._closed = False
+        self._client = self.loop.wait(_opened(address, self.loop, max_message), "connect()", OPEN_TIMEOUT)
+
+    @property
+    def url(self) -> str:
+        """The server's address, without credentials."""
+        return self.address.display
+
+    @property
+    def version(self) -> str:
+        """The server's ComfyUI version, or an empty text if it does not say."""
+        return self._client.version
+
+    @property
+    def jobs(self) -> tuple[Job, ...]:
+        """Open jobs and the last 1,000 finished ones, oldest first."""
+        with self._lock:
+            return (*self._finished, *self._open_jobs.values())
+
+    def submit(
+        self,
+        workflow: Workflow | Source,
+        changes: Mapping[str, object] | None = None,
+        *,
+        preview: str | None = None,
+        title: str | None = None,
+    ) -> Job:
+        """Send a workflow, with inputs set by path for this job only; returns the job at once.
+
+        ``comfy.submit(wf, {"KSampler.cfg": 5})``. Raises `WorkflowError` for a path that the workflow does not have.
+        """
+        loaded = workflow if isinstance(workflow, Workflow) else Workflow.load(workflow)
+        changed = loaded.copy().set(changes) if changes else loaded
+        return Job(changed, self, preview=preview, title=title).submit()
+
+    def forget(self, job: Job) -> None:
+        """Let a finished job go. Jobs that are still open are kept: interrupt them first."""
+        with self._lock:
+            if job in self._finished:
+                self._finished.remove(job)
+
+    def close(self) -> None:
+        """Stop listening. Jobs at the server go on; closing twice is harmless."""
+        with self._lock:
+            if self._closed:
+                return
+            self._closed = True
+        self.loop.wait(self._client.close(), "comfy.close()", OPEN_TIMEOUT)
+
+    @property
+    def closed(self) -> bool:
+        """Whether `close()` was called."""
+        return self._closed
+
+    def __enter__(self) -> Comfy:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        state = "closed" if self._closed else self._client.link
+        version = f" {self.version}" if self.version else ""
+        return f"<Comfy{version} at {self.url}, {state}, {len(self._open_jobs)} open jobs>"
+
+    # -- for Job -------------------------------------------------------------------------------------------------
+
+    def preview_setting(self, preview: str | None) -> str:
+        """The preview setting of a job: its own, else the connection's."""
+        return self.preview if preview is None else _known_preview(preview)
+
+    def send(self, job: Job, prompt: Prompt) -> None:
+        """Hand a job's prompt to the server, and keep the job in `jobs`."""
+        if self._closed:
+            raise ConnectionFailed(f"The connection to {self.url} was closed here: connect() again.")
+        with self._lock:
+            self._open_jobs[prompt.id] = job
+        key = prompt.id
+        concluded = threading.Lock()
+
+        def keep(_: object) -> None:
+            if prompt.run.ended and concluded.acquire(blocking=False):
+                with self._lock:
+                    self._open_jobs.pop(key, None)
+                    self._finished.append(job)
+
+        prompt.listen(keep)
+        self.loop.run(self._client.submit(prompt))
+
+    def interrupt(self, prompt: Prompt) -> None:
+        """Ask the server to stop a prompt."""
+        self.loop.run(self._client.interrupt(prompt))
+
+    def drop(self, prompt: Prompt) -> None:
+        """End a prompt that was never sent."""
+        self.loop.call(prompt.feed, Vanished("cancelled before it was started", cancelled=True))
+
+
+async def _opened(address: Address, loop: Loop, max_message: int) -> Client:
+    client = Client(address, loop, max_message=max_message)  # made here: its parts belong to the loop thread
+    await client.open()
+    return client
+
+
+def _known_preview(preview: str) -> str:
+    if preview not in PREVIEWS:
+        raise ValueError(f"preview={preview!r} is none of {', '.join(map(repr, PREVIEWS))}.")
+    return preview
+
+
+def connect(
+    url: str | None = None,
+    *,
+    headers: Mapping[str, str] | None = None,
+    preview: str = "auto",
+    max_message: int = MAX_MESSAGE,
+) -> Comfy:
+    """Connect to a ComfyUI: `url`, else $COMFY_NB_URL, else 127.0.0.1:8188.
+
+    `headers` go with every request and are never shown. `preview` is what jobs ask for by default: "auto",
+    "latent2rgb", "taesd", "none", or "default" for the server's own setting. `max_message` bounds one message of
+    the websocket, in bytes. Raises `ConnectionFailed` with one sentence if no ComfyUI answers there.
+    """
+    check_kernel()
+    address = Address.parse(url or os.environ.get("COMFY_NB_URL") or DEFAULT_URL, headers)
+    return Comfy(address, preview=preview, max_message=max_message)
+
+
+_demo_lock = threading.Lock()
+_demo: tuple[EmbeddedServer, Comfy] | None = None
+
+
+def demo(**settings: Any) -> Comfy:
+    """Start the embedded server and connect to it: real diffusion, exact, without weights or GPU.
+
+    There is one per process; called again without settings, it returns the same connection. `settings` are those of
+    `comfy_nb.server.process.EmbeddedServer.start`, such as ``step_time=0.05`` (seconds per sampler step). The server
+    ends with this process.
+    """
+    global _demo  # noqa: PLW0603 - one per process, so that running the cell again starts no second server
+    check_kernel()
+    from comfy_nb.server.process import EmbeddedServer  # noqa: PLC0415 - numpy and the server load when wanted
+
+    with _demo_lock:
+        if _demo is not None:
+            server, comfy = _demo
+            if not settings and not comfy.closed and server.running:
+                return comfy
+            comfy.close()
+            server.close()
+            _demo = None
+        server = EmbeddedServer.start(**settings)
+        try:
+            comfy = connect(server.url)
+        except BaseException:
+            server.close()
+            raise
+        _demo = (server, comfy)
+        return comfy

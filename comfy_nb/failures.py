@@ -1,0 +1,95 @@
+"""Sentences for what went wrong: from the server's words and the plan's labels to a `Failure` for people."""
+
+from __future__ import annotations
+
+from comfy_nb.errors import Problem
+from comfy_nb.events import Failure, Settled
+from comfy_nb.wire.messages import ExecutionError
+from comfy_nb.wire.records import HistoryEntry, NodeError, PromptRejected
+from comfy_nb.workflow.plan import Plan
+
+__all__ = ["left_out", "rejection", "unreachable", "verdict"]
+
+MAX_LINE = 300  # characters of a server's message in one line for people
+MAX_DETAIL = 20_000  # characters of a traceback
+
+
+def rejection(reply: PromptRejected, plan: Plan) -> Failure:
+    """Why the server refused the prompt: every node and input that it named."""
+    problems = tuple(_problem(error, plan) for error in reply.node_errors)
+    if not problems:
+        text = ": ".join(part for part in (reply.message, reply.details) if part)
+        problems = (Problem(_line(text) or "the server gave no reason"),)
+    more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
+    return Failure("rejected", f"Rejected by the server: {problems[0]}{more}", problems)
+
+
+def unreachable(error: Exception) -> Failure:
+    """The prompt could not be handed over at all."""
+    return Failure("unreachable", str(error), (Problem(str(error)),))
+
+
+def left_out(errors: tuple[NodeError, ...], plan: Plan) -> tuple[str, ...]:
+    """One warning per fault of a prompt that was taken only in part."""
+    return tuple(f"Left out, as {_problem(error, plan)}" for error in errors)
+
+
+def verdict(entry: HistoryEntry, plan: Plan) -> Settled:
+    """What the history says of a run."""
+    failure = _failed(entry.error, plan) if entry.outcome == "failed" else None
+    return Settled(entry.outcome, failure, entry.cached)
+
+
+def _failed(error: ExecutionError | None, plan: Plan) -> Failure:
+    if error is None:
+        text = "The run failed, and the server's history does not say why"
+        return Failure("execution", text, (Problem(text),))
+    shown = plan.display_id(error.node_id) or error.node_id
+    label = _label(shown, error.node_type, plan)
+    message = _line(error.exception_message) or error.exception_type or "no message"
+    return Failure(
+        "execution",
+        f"{label} failed: {message}",
+        (Problem(message, shown, label),),
+        detail="".join(error.traceback)[:MAX_DETAIL],
+        exception_type=error.exception_type,
+    )
+
+
+def _problem(error: NodeError, plan: Plan) -> Problem:
+    label = _label(error.node_id, error.class_type, plan)
+    return Problem(_sentence(error), error.node_id, label, error.input_name)
+
+
+def _sentence(error: NodeError) -> str:
+    got, allowed = error.received, error.allowed
+    match error.type:
+        case "required_input_missing":
+            return "it is required and missing"
+        case "value_smaller_than_min" if got:
+            return f"{got} is too small{_allowed(allowed)}"
+        case "value_bigger_than_max" if got:
+            return f"{got} is too big{_allowed(allowed)}"
+        case "value_not_in_list" if got:
+            return f"{got} is not in the list{_allowed(allowed)}"
+        case "invalid_input_type" if got:
+            return f"{got} is of the wrong type{_allowed(allowed)}"
+        case "missing_node_type" | "invalid_prompt":
+            return _line(error.message)
+        case _:
+            return _line(": ".join(part for part in (error.message, error.details) if part))
+
+
+def _allowed(allowed: str) -> str:
+    return f" (allowed: {allowed})" if allowed else ""
+
+
+def _label(node_id: str, class_type: str, plan: Plan) -> str:
+    planned = next((node.label for node in plan.nodes if node.id == node_id), "")
+    return planned or class_type or "node"
+
+
+def _line(text: str) -> str:
+    """The first line that says something, cut to a readable length."""
+    first = next((line.strip() for line in text.splitlines() if line.strip()), "")
+    return first if len(first) <= MAX_LINE else first[: MAX_LINE - 1] + "…"

@@ -1,0 +1,349 @@
+"""Job: one prompt that people hold, as a Future."""
+
+from __future__ import annotations
+
+import asyncio
+import concurrent.futures
+import threading
+import uuid
+from collections.abc import Callable, Generator
+from typing import TYPE_CHECKING, Any
+
+from PIL import Image
+
+from comfy_nb import events as ev
+from comfy_nb.client.prompt import Prompt
+from comfy_nb.errors import (
+    ConnectionFailed,
+    ExecutionFailed,
+    JobCancelled,
+    JobError,
+    JobLost,
+    JobNotStarted,
+    WorkflowInvalid,
+)
+from comfy_nb.kernel.pump import Waiter, wait_async
+from comfy_nb.outputs import Outputs
+from comfy_nb.run import Run, Status
+from comfy_nb.snapshot import Snapshot
+from comfy_nb.stream import EventStream
+from comfy_nb.workflow.graph import Workflow
+from comfy_nb.workflow.plan import Plan, make_plan
+from comfy_nb.workflow.reading import Source
+
+if TYPE_CHECKING:
+    from comfy_nb.comfy import Comfy
+    from comfy_nb.widgets.job_view import JobView
+
+__all__ = ["Job"]
+
+
+class Job(concurrent.futures.Future[Outputs]):
+    """One run of a workflow, from before it is sent until its outputs are here.
+
+    It is a `concurrent.futures.Future` with these differences. `cancel()` asks the server to stop the job, queued
+    or running, and returns False only when it has ended; `cancelled()` is true once the server's history says so,
+    and the job may still succeed. A cancelled job raises `JobCancelled`, also from ``await job``, which is shielded:
+    cancelling the await does not cancel the job (`asyncio.wrap_future` is not shielded). `result()` keeps the buttons
+    of widgets alive while it waits; `concurrent.futures.wait` does not, `comfy_nb.wait` does. Callbacks run one
+    after another on a thread of their own.
+    """
+
+    def __init__(
+        self,
+        workflow: Workflow | Source,
+        comfy: Comfy,
+        *,
+        preview: str | None = None,
+        title: str | None = None,
+    ) -> None:
+        """A new job: nothing is sent before `start()`. The workflow is copied now.
+
+        `preview` overrides the connection's setting for this job, `title` the first words of the prompt.
+        Raises `NotAWorkflow` if `workflow` is a file or text that is none.
+        """
+        super().__init__()
+        loaded = workflow if isinstance(workflow, Workflow) else Workflow.load(workflow)
+        api = loaded.to_api()
+        plan = make_plan(api, str(uuid.uuid4()), title=title, name=loaded.name)
+        self._comfy = comfy
+        self._prompt = Prompt(plan, api, preview=comfy.preview_setting(preview))
+        self._start_lock = threading.Lock()
+        self._started = False
+        self._waiter = Waiter()
+        self._view: JobView | None = None
+        self._prompt.listen(self._on_event)
+
+    # -- what it is ----------------------------------------------------------------------------------------------
+
+    @property
+    def id(self) -> str:
+        """The prompt id, a UUID that this job chose itself."""
+        return self._prompt.id
+
+    @property
+    def title(self) -> str:
+        """What people call it."""
+        return self._prompt.plan.title
+
+    @property
+    def status(self) -> Status:
+        """ "new", "queued" or "running"; at the end "succeeded", "failed", "cancelled" or "lost"."""
+        return self._prompt.run.status
+
+    @property
+    def progress(self) -> float:
+        """Overall, 0 to 1; it never falls, and is 1 only when the outputs are here."""
+        return self._prompt.run.progress
+
+    @property
+    def plan(self) -> Plan:
+        """The nodes that will run, and the parameters, as they were when the job was made."""
+        return self._prompt.plan
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What the server, or fetching from it, had to say without failing the job."""
+        return self._prompt.run.warnings
+
+    def snapshot(self) -> Snapshot:
+        """What a viewer is told at this moment, as plain data."""
+        return self._prompt.snapshot()
+
+    # -- start and stop ------------------------------------------------------------------------------------------
+
+    def start(self) -> JobView:
+        """Send it, and return its view. Never waits; starting again changes nothing."""
+        self.submit()
+        return self.view
+
+    def submit(self) -> Job:
+        """Send it without making a view, and return the job."""
+        with self._start_lock:
+            if not self._started and not self._prompt.run.ended:
+                self._comfy.send(self, self._prompt)
+                self._started = True
+        return self
+
+    def interrupt(self) -> bool:
+        """Ask the server to stop this job and no other, queued or running. False only if it has ended.
+
+        Whether it was in time is known when the job ends; asking twice is harmless.
+        """
+        if self._prompt.run.ended:
+            return False
+        if self._started:
+            self._comfy.interrupt(self._prompt)
+        else:
+            self._comfy.drop(self._prompt)
+        return True
+
+    def cancel(self) -> bool:
+        """`interrupt()`, by its name in Future."""
+        return self.interrupt()
+
+    # -- waiting -------------------------------------------------------------------------------------------------
+
+    def result(self, timeout: float | None = None) -> Outputs:
+        """Wait until the job has ended, with live buttons, and return its outputs.
+
+        Raises what became of it (`WorkflowInvalid`, `ExecutionFailed`, `JobCancelled`, `JobLost`), `JobNotStarted`,
+        or `TimeoutError` after `timeout` seconds. A timeout or an interrupt of the kernel ends the waiting, not the
+        job.
+        """
+        self._wait(timeout)
+        return super().result(0)
+
+    def exception(self, timeout: float | None = None) -> BaseException | None:
+        """Wait like `result()`, and return the error that it would raise, or None."""
+        self._wait(timeout)
+        return super().exception(0)
+
+    def __await__(self) -> Generator[Any, None, Outputs]:
+        return self._result_async().__await__()
+
+    def cancelled(self) -> bool:
+        """Whether the job was stopped on request, as the server's history says."""
+        return self.status == "cancelled"
+
+    def running(self) -> bool:
+        """Whether the server works on it now."""
+        return self.status == "running"
+
+    def add_done_callback(self, fn: Callable[[concurrent.futures.Future[Outputs]], object]) -> None:
+        """Call `fn(job)` when the job has ended, or soon if it has, on the callbacks thread."""
+        super().add_done_callback(lambda job: self._comfy.loop.callback(fn, job))
+
+    def when_ended(self, call: Callable[[], object]) -> Callable[[], None]:
+        """Have `call` called once the job has ended, on the loop thread, so it must be short; returns how to stop it.
+
+        For code that waits; `add_done_callback` is for everything else.
+        """
+
+        def listener(_: ev.Event) -> None:
+            if self.done():
+                call()
+
+        stop = self._prompt.listen(listener)
+        if self.done():
+            call()
+        return stop
+
+    def events(self) -> EventStream:
+        """Everything that happens to it: ``for event in job.events()``, or ``async for``.
+
+        The first is a `Snapshot`, the last the one that ends the job. Raises `JobNotStarted`.
+        """
+        self._refuse_new("events()")
+        return EventStream(self._prompt, self._comfy.loop)
+
+    # -- results -------------------------------------------------------------------------------------------------
+
+    @property
+    def outputs(self) -> Outputs:
+        """What has arrived so far: it does not wait."""
+        return Outputs.of(self._prompt.results, self._prompt.plan)
+
+    @property
+    def image(self) -> Image.Image:
+        """The only saved image; waits like `result()`. Raises `NotOneImage` for none or several."""
+        return self.result().image
+
+    @property
+    def images(self) -> list[Image.Image]:
+        """All images, saved ones first; waits like `result()`."""
+        return self.result().images
+
+    # -- views ---------------------------------------------------------------------------------------------------
+
+    @property
+    def view(self) -> JobView:
+        """The live widget; always the same one."""
+        if self._view is None:
+            from comfy_nb.widgets.job_view import JobView  # noqa: PLC0415 - widgets load when one is wanted
+
+            self._view = JobView(_Source(self))
+        return self._view
+
+    def _repr_mimebundle_(self, **kwargs: Any) -> Any:
+        bundle: Any = self.view._repr_mimebundle_(**kwargs)  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType] - ipywidgets is untyped
+        data = bundle[0] if isinstance(bundle, tuple) else bundle
+        return {**(data or {}), "text/plain": repr(self)}
+
+    def __repr__(self) -> str:
+        return f"<Job {self.id[:8]} {self.title!r} {self.snapshot()}>"
+
+    # -- inside --------------------------------------------------------------------------------------------------
+
+    def _refuse_new(self, what: str) -> None:
+        if self.status == "new" and not self._started:
+            raise JobNotStarted(
+                f"This job was never started, so {what} has nothing to wait for: call job.start() first."
+            )
+
+    def _wait(self, timeout: float | None) -> None:
+        self._refuse_new("result()")
+        self._comfy.loop.refuse_blocking("job.result()")
+        try:
+            done = self._waiter.wait(timeout)
+        except KeyboardInterrupt:
+            raise KeyboardInterrupt(self._goes_on("The waiting was interrupted")) from None
+        if not done:
+            raise TimeoutError(self._goes_on(f"Not finished after {timeout:g} s"))
+
+    async def _result_async(self) -> Outputs:
+        self._refuse_new("await job")
+        loop = asyncio.get_running_loop()
+        ended = asyncio.Event()
+
+        def wake(_: object) -> None:
+            if not loop.is_closed():
+                loop.call_soon_threadsafe(ended.set)
+
+        super().add_done_callback(wake)
+        await wait_async(ended.wait())
+        return super().result(0)
+
+    def _goes_on(self, what: str) -> str:
+        return f"{what}; the job itself goes on ({self.snapshot()}). job.interrupt() stops it, job.result() waits again."
+
+    def _on_event(self, event: ev.Event) -> None:
+        """Bring the Future into the state of the run: the one place that does."""
+        del event
+        run = self._prompt.run
+        if run.status == "new" or self.done():
+            return
+        if self._state == concurrent.futures._base.PENDING:
+            self.set_running_or_notify_cancel()
+        if not run.ended:
+            return
+        error = self._error(run)
+        if error is None:
+            self.set_result(self.outputs)
+        else:
+            self.set_exception(error)
+        self._waiter.set()
+
+    def _error(self, run: Run) -> Exception | None:
+        match run.status:
+            case "cancelled":
+                return JobCancelled(f"{self.title!r} was cancelled: {run.cause}.", job_id=self.id)
+            case "lost":
+                return JobLost(f"{self.title!r} was lost: {run.cause}.", job_id=self.id, cause=run.cause)
+            case "failed":
+                return self._failure(run)
+            case _:
+                return None
+
+    def _failure(self, run: Run) -> Exception:
+        failure = run.failure
+        if failure is None:
+            return JobError(f"{self.title!r} failed.", job_id=self.id)
+        if failure.kind == "unreachable":
+            return ConnectionFailed(failure.title)
+        if failure.kind == "rejected":
+            lines = "\n".join(f"- {problem}" for problem in failure.problems)
+            text = f"The server rejected {self.title!r}; nothing ran.\n{lines}"
+            return WorkflowInvalid(text, job_id=self.id, problems=failure.problems)
+        where = failure.problems[0]
+        error = ExecutionFailed(
+            failure.title,
+            job_id=self.id,
+            node_id=where.node_id,
+            label=where.label,
+            exception_type=failure.exception_type,
+            traceback=tuple(failure.detail.splitlines()),
+        )
+        if failure.detail:
+            error.add_note(f"The server's own traceback:\n{failure.detail.rstrip()}")
+        return error
+
+
+class _Source:
+    """What a view needs of a job, and nothing more."""
+
+    def __init__(self, job: Job) -> None:
+        self._job = job
+        self._prompt = job._prompt  # noqa: SLF001 - this class is the job's own face to widgets
+
+    @property
+    def server(self) -> str:
+        return self._job._comfy.address.short  # noqa: SLF001 - as above
+
+    def plan(self) -> Plan:
+        return self._prompt.plan
+
+    def snapshot(self) -> Snapshot:
+        return self._prompt.snapshot()
+
+    def subscribe(self, listener: Callable[[ev.Event], None]) -> Callable[[], None]:
+        return self._prompt.listen(listener)
+
+    def outputs(self) -> Outputs:
+        return self._job.outputs
+
+    def last_frame(self) -> ev.Preview | None:
+        return self._prompt.latest
+
+    def interrupt(self) -> None:
+        self._job.interrupt()

@@ -1,0 +1,117 @@
+"""`job.events()`: what happens to a job, for any number of readers, each at its own speed.
+
+A reader first gets a snapshot, then events as they come, up to and including the final one. A slow reader loses
+only what a newer event has made stale: previews and progress are coalesced, state changes never dropped.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections import deque
+from collections.abc import Callable
+
+from comfy_nb import events as ev
+from comfy_nb.client.loop import Loop
+from comfy_nb.client.prompt import Prompt
+from comfy_nb.kernel.pump import Waiter, live_messages
+from comfy_nb.snapshot import Snapshot
+
+__all__ = ["EventStream"]
+
+MAX_WAITING = 256
+COALESCED = (ev.Preview, ev.Progressed, ev.NodesProgressed, ev.NodeText, ev.Positioned)
+
+Item = ev.Event | Snapshot
+
+
+class EventStream:
+    """An iterator and an asynchronous iterator over what happens to one job. Close it to stop early."""
+
+    def __init__(self, prompt: Prompt, loop: Loop) -> None:
+        self._loop = loop
+        self._lock = threading.Lock()
+        self._items: deque[Item] = deque()
+        self._news = Waiter()
+        self._wakes: list[Callable[[], None]] = []
+        self._over = False
+        # Listening first: what happens in between is in the snapshot too, and nothing is in neither.
+        self._stop = prompt.listen(lambda event: self._push(event, ended=prompt.run.ended))
+        with self._lock:
+            self._items.appendleft(prompt.snapshot())
+            self._over = self._over or prompt.run.ended
+
+    def close(self) -> None:
+        """Stop reading; a reader that waits ends."""
+        self._stop()
+        with self._lock:
+            self._over = True
+            self._items.clear()
+            self._wake()
+
+    def __enter__(self) -> EventStream:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def __iter__(self) -> EventStream:
+        return self
+
+    def __next__(self) -> Item:
+        """The next event; waits for it while the buttons of widgets stay alive."""
+        self._loop.refuse_blocking("reading job.events()")
+        while True:
+            with self._lock:
+                if self._items:
+                    return self._items.popleft()
+                if self._over:
+                    self._stop()
+                    raise StopIteration
+                self._news.clear()
+            self._news.wait()
+
+    def __aiter__(self) -> EventStream:
+        return self
+
+    async def __anext__(self) -> Item:
+        """The next event, in any asyncio loop."""
+        loop = asyncio.get_running_loop()
+        while True:
+            with self._lock:
+                if self._items:
+                    return self._items.popleft()
+                if self._over:
+                    self._stop()
+                    raise StopAsyncIteration
+                woken = asyncio.Event()
+                self._wakes.append(lambda: loop.call_soon_threadsafe(woken.set))
+            with live_messages():
+                await woken.wait()
+
+    def _push(self, event: ev.Event, *, ended: bool) -> None:
+        with self._lock:
+            if self._over:
+                return
+            if isinstance(event, COALESCED) and len(self._items) >= MAX_WAITING:
+                self._drop_stale(type(event))
+            self._items.append(event)
+            self._over = ended
+            self._wake()
+
+    def _drop_stale(self, kind: type[ev.Event]) -> None:
+        """Drop the oldest waiting event of this kind; there is room for state changes always."""
+        stale = next((item for item in self._items if type(item) is kind), None)
+        if stale is None:
+            stale = next((item for item in self._items if isinstance(item, COALESCED)), None)
+        if stale is not None:
+            self._items.remove(stale)
+
+    def _wake(self) -> None:
+        self._news.set()
+        wakes, self._wakes = self._wakes, []
+        for wake in wakes:
+            try:
+                wake()
+            except RuntimeError:  # that reader's loop was closed: nobody waits any more
+                continue
