@@ -146,7 +146,7 @@ def fold(run: Run, event: ev.Event, at: float) -> Run:
     Total: any event in any state is allowed; what makes no sense is ignored.
     """
     if run.ended:
-        return replace(run, outputs=event.index + 1) if _late_output(run, event) else run
+        return run
     match event:
         case ev.LinkChanged(link=link, note=note):
             return (
@@ -172,10 +172,6 @@ def fold(run: Run, event: ev.Event, at: float) -> Run:
             return run if text in run.warnings else replace(run, warnings=(*run.warnings, text))
         case _:
             return _heard(run, event, at)
-
-
-def _late_output(run: Run, event: ev.Event) -> bool:
-    return isinstance(event, ev.OutputArrived) and event.index >= run.outputs
 
 
 def _positioned(run: Run, position: int, at: float) -> Run:

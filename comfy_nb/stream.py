@@ -33,7 +33,7 @@ class EventStream:
         self._lock = threading.Lock()
         self._items: deque[Item] = deque()
         self._news = Waiter()
-        self._wakes: list[Callable[[], None]] = []
+        self._wakes: list[Callable[[], object]] = []
         self._over = False
         # Listening first: what happens in between is in the snapshot too, and nothing is in neither.
         self._stop = prompt.listen(lambda event: self._push(event, ended=prompt.run.ended))

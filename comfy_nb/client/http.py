@@ -28,6 +28,7 @@ MAX_JSON = 512 * MB  # /queue carries whole workflows, but a limit there must be
 MAX_FILE = 4096 * MB
 BIG_JSON = 256 << 10  # bytes from which JSON is handled in a worker, off the loop thread
 TIMEOUT = httpx2.Timeout(30.0, connect=5.0)
+OK = 200
 NOT_SUPPORTED = (404, 405)
 
 
@@ -79,14 +80,14 @@ class Http:
         except ValueError as error:
             raise self._not_comfy(str(error)) from None
         features, _ = await self._probe_json(f"{api}/features")
-        self.can = Capabilities(version=stats.comfyui_version, api=api, features=features == httpx2.codes.OK)
+        self.can = Capabilities(version=stats.comfyui_version, api=api, features=features == OK)
         return self.can
 
     async def post_prompt(self, body: dict[str, Any]) -> records.PromptAccepted | records.PromptRejected:
         """Queue a prompt. Raises `ServerError` for a 5xx: the prompt may be queued all the same."""
         content = await self._dumps(body)
         status, raw = await self._send("POST", "/prompt", content=content)
-        if status >= httpx2.codes.INTERNAL_SERVER_ERROR or status in (401, 403, 413):
+        if status >= 500 or status in (401, 403, 413):
             raise ServerError(
                 f"{self.address.display} answered POST /prompt with HTTP {status}: see its log."
             )
@@ -104,7 +105,7 @@ class Http:
         """The bytes of an output file. Raises `ServerError` when the server does not have it."""
         query = {"filename": file.filename, "subfolder": file.subfolder, "type": file.type}
         status, raw = await self._send("GET", "/view", params=query, limit=MAX_FILE)
-        if status != httpx2.codes.OK:
+        if status != OK:
             raise ServerError(f"The server does not have {file.filename!r} any more (HTTP {status}).")
         return raw
 
@@ -114,7 +115,7 @@ class Http:
             return False
         status, _ = await self._send("POST", f"/jobs/{prompt_id}/cancel", api="/api")
         self.can.cancel = status not in NOT_SUPPORTED
-        return self.can.cancel and status == httpx2.codes.OK
+        return self.can.cancel and status == OK
 
     async def delete_pending(self, prompt_id: str) -> None:
         """Take a waiting prompt out of the queue; says nothing about whether it was there."""
@@ -134,7 +135,7 @@ class Http:
 
     async def _get(self, route: str) -> Json:
         status, raw = await self._send("GET", route)
-        if status != httpx2.codes.OK:
+        if status != OK:
             raise ServerError(f"{self.address.display} answered GET {route} with HTTP {status}.")
         return await self._loads(raw)
 
@@ -151,7 +152,7 @@ class Http:
                 f"{self.address.display} refuses us (HTTP {status}): pass what it wants, such as "
                 'connect(url, headers={"Authorization": "Bearer …"}).'
             )
-        if status != httpx2.codes.OK or not isinstance(data, dict):
+        if status != OK or not isinstance(data, dict):
             raise self._not_comfy(f"GET /system_stats gave HTTP {status}")
 
     def _not_comfy(self, why: str) -> ConnectionFailed:
