@@ -1,0 +1,134 @@
+"""The embedded server as a program: `python -m comfy_nb.server`.
+
+Prints one line of JSON, {"url": …, "pid": …}, when it serves. Ends on SIGINT or SIGTERM, and, if its standard
+input is a pipe, when that closes: so also when the process that started it was killed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import os
+import shutil
+import socket
+import stat
+import sys
+import tempfile
+import threading
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+__all__ = ["main"]
+
+# Once asked to end, open requests and a running step get this many seconds.
+GRACE = 1.0
+
+
+def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
+    """Read the command line; ends the program with a message if it makes no sense."""
+    parser = argparse.ArgumentParser(
+        prog="comfy-nb serve", description="ComfyUI's protocol over exact diffusion: no weights, no GPU."
+    )
+    parser.add_argument("--port", type=int, default=0, help="port on 127.0.0.1; 0 takes a free one (default)")
+    parser.add_argument(
+        "--step-time",
+        type=_step_time,
+        default=0.12,
+        help="seconds that a sampling step takes at least (0 to 2)",
+    )
+    parser.add_argument(
+        "--folder", type=Path, help="where outputs go; removed at the end (default: a temporary one)"
+    )
+    return parser.parse_args(argv)
+
+
+def _step_time(text: str) -> float:
+    value = float(text)
+    if not 0 <= value <= 2:
+        raise argparse.ArgumentTypeError(f"{text} is not between 0 and 2 seconds")
+    return value
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Serve until told to end; returns the exit code."""
+    arguments = parse_arguments(argv)
+    # One BLAS thread is fastest for tables of this size; read when numpy is imported, which happens below.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    try:
+        listener = socket.create_server(("127.0.0.1", arguments.port))
+    except OSError as error:
+        print(f"Cannot listen on 127.0.0.1:{arguments.port}: {error.strerror}.", file=sys.stderr)
+        return 1
+    folder: Path = arguments.folder or Path(tempfile.mkdtemp(prefix="comfy_nb-"))
+    try:
+        _serve(listener, folder, arguments.step_time)
+    except KeyboardInterrupt:
+        return 0
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+    return 0
+
+
+def _serve(listener: socket.socket, folder: Path, step_time: float) -> None:
+    # Here, so that numpy sees the environment that `main` prepared, and a bad argument is answered at once.
+    import uvicorn  # noqa: PLC0415
+
+    from comfy_nb.server.app import create_app  # noqa: PLC0415
+    from comfy_nb.server.files import Folders  # noqa: PLC0415
+
+    class Server(uvicorn.Server):
+        """Says where it serves, once it does."""
+
+        async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+            await super().startup(sockets)
+            host, port = listener.getsockname()
+            print(json.dumps({"url": f"http://{host}:{port}", "pid": os.getpid()}), flush=True)
+
+    app = create_app(Folders(folder), step_time=step_time)
+    server = Server(
+        uvicorn.Config(
+            app,
+            log_level="warning",
+            access_log=False,
+            http="h11",
+            ws_max_size=4 * 1024 * 1024,
+            ws_ping_interval=None,  # like the original, which leaves pings to the client
+            ws_per_message_deflate=False,
+            timeout_graceful_shutdown=int(GRACE),
+            server_header=False,
+        )
+    )
+
+    def stop() -> None:
+        server.should_exit = True
+        # Whatever holds the server up must not make it outlive its parent.
+        timer = threading.Timer(2 * GRACE, _abandon, (folder,))
+        timer.daemon = True
+        timer.start()
+
+    _when_stdin_closes(stop)
+    server.run([listener])
+
+
+def _abandon(folder: Path) -> None:
+    shutil.rmtree(folder, ignore_errors=True)
+    os._exit(1)
+
+
+def _when_stdin_closes(stop: Callable[[], None]) -> None:
+    """Call `stop` when standard input ends, if it is a pipe: a terminal or /dev/null says nothing of a parent."""
+    with contextlib.suppress(OSError, ValueError):
+        mode = os.fstat(sys.stdin.fileno()).st_mode
+        if stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode):
+            threading.Thread(target=_wait_for_end, args=(stop,), name="comfy_nb-stdin", daemon=True).start()
+
+
+def _wait_for_end(stop: Callable[[], None]) -> None:
+    while os.read(sys.stdin.fileno(), 4096):
+        pass
+    stop()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

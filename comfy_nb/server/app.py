@@ -1,0 +1,72 @@
+"""The embedded server as one ASGI application, with its worker thread."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import threading
+from collections.abc import AsyncGenerator
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import BaseRoute, Mount, Route
+
+from comfy_nb.server.executor import run_worker
+from comfy_nb.server.files import Folders
+from comfy_nb.server.guard import LoopbackOnly
+from comfy_nb.server.routes import files, info, jobs, prompts, socket
+from comfy_nb.server.state import ServerState
+from comfy_nb.server.worlds import load_world
+
+__all__ = ["create_app"]
+
+ALL_METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"]
+
+
+def create_app(folders: Folders, *, step_time: float) -> Starlette:
+    """The server over its folders. `step_time`: how many seconds each sampling step takes at least."""
+    state = ServerState.create(folders, step_time=step_time)
+    core: list[BaseRoute] = [*socket.ROUTES, *prompts.ROUTES, *info.ROUTES, *files.ROUTES]
+    app = Starlette(
+        routes=[
+            *core,
+            *jobs.ROUTES,
+            Mount("/api", routes=core),
+            Route("/{path:path}", _unknown, methods=ALL_METHODS),
+        ],
+        middleware=[Middleware(LoopbackOnly)],
+        exception_handlers={HTTPException: _http_error},
+        lifespan=_worker,
+    )
+    app.state.server = state
+    return app
+
+
+@contextlib.asynccontextmanager
+async def _worker(app: Starlette) -> AsyncGenerator[None]:
+    """The worker thread lives as long as the application serves."""
+    state: ServerState = app.state.server
+    state.hub.attach(asyncio.get_running_loop())
+    # The world is built while the first client is still connecting.
+    arguments = (state.queue, state.executor, state.hub, lambda: load_world("landscapes"))
+    worker = threading.Thread(target=run_worker, args=arguments, name="comfy_nb-worker", daemon=True)
+    worker.start()
+    try:
+        yield
+    finally:
+        state.queue.close()
+
+
+async def _unknown(request: Request) -> Response:
+    """As on the original: nothing to get here is 404, nothing to post to is 405."""
+    return Response(status_code=404 if request.method in ("GET", "HEAD") else 405)
+
+
+async def _http_error(_request: Request, error: Exception) -> Response:
+    if not isinstance(error, HTTPException):
+        raise error
+    # Only the texts of a 500 say more than the number does.
+    return PlainTextResponse(error.detail if error.status_code == 500 else "", error.status_code)

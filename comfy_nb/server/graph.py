@@ -1,0 +1,117 @@
+"""The graph of a prompt: links between nodes, the order they run in, and what makes a result re-usable."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Collection, Iterable
+from typing import Any
+
+from comfy_nb.server.files import Folders
+from comfy_nb.server.nodes import NODE_CLASSES
+from comfy_nb.server.shapes import is_list
+
+__all__ = ["RunOrder", "links", "signatures"]
+
+# How near to an output a node must stand to go before others: 0 is an output, 1 feeds one, 2 feeds that.
+NEAR = 2
+
+
+def links(prompt: dict[str, Any], node_id: str) -> list[tuple[str, int]]:
+    """(node id, slot) of every declared input of the node that is linked, in the order of the prompt."""
+    node = prompt[node_id]
+    declared = NODE_CLASSES[node["class_type"]].required
+    values = (value for name, value in node["inputs"].items() if name in declared)
+    return [(value[0], value[1]) for value in values if is_list(value)]
+
+
+def signatures(prompt: dict[str, Any], outputs: Iterable[str], folders: Folders) -> dict[str, str]:
+    """For each node that the outputs need: a digest of its class, its inputs and everything above it.
+
+    Equal digests mean equal results. The graph must have no cycles.
+    """
+    known: dict[str, str] = {}
+
+    def digest(node_id: str) -> str:
+        node = prompt[node_id]
+        node_class = NODE_CLASSES[node["class_type"]]
+        inputs = {name: value for name, value in node["inputs"].items() if name in node_class.required}
+        parts = [
+            [name, "link", known[value[0]], value[1]] if is_list(value) else [name, "value", value]
+            for name, value in sorted(inputs.items())
+        ]
+        changed = node_class.changed(folders, inputs) if node_class.changed else ""
+        return hashlib.sha256(json.dumps([node["class_type"], changed, parts]).encode()).hexdigest()
+
+    for node_id in _inputs_first(prompt, outputs):
+        known[node_id] = digest(node_id)
+    return known
+
+
+def _inputs_first(prompt: dict[str, Any], outputs: Iterable[str]) -> list[str]:
+    """The nodes that the outputs need, each after all it is linked to. Not recursive: chains may be long."""
+    ordered: dict[str, None] = {}
+    stack = [(node_id, False) for node_id in outputs]
+    while stack:
+        node_id, sources_done = stack.pop()
+        if node_id in ordered:
+            continue
+        if sources_done:
+            ordered[node_id] = None
+        else:
+            stack.append((node_id, True))
+            stack.extend((source, False) for source, _ in links(prompt, node_id))
+    return list(ordered)
+
+
+class RunOrder:
+    """Which node runs next: as on the original, outputs come before what feeds them only because they wait.
+
+    Of the nodes whose inputs are there, one that is an output goes first, then one that feeds an output, then
+    one that feeds such a node; else the one found first when walking from the outputs upwards.
+    """
+
+    def __init__(
+        self, prompt: dict[str, Any], outputs: Collection[str], is_cached: Callable[[str], bool]
+    ) -> None:
+        self._outputs = set(outputs)
+        self._waits_for: dict[str, set[str]] = {}
+        self._feeds: dict[str, set[str]] = {}
+        for output in outputs:
+            self._add(prompt, output, is_cached)
+
+    def _add(self, prompt: dict[str, Any], start: str, is_cached: Callable[[str], bool]) -> None:
+        stack = [start]
+        while stack:
+            node_id = stack.pop()
+            if node_id in self._waits_for:
+                continue
+            self._waits_for[node_id] = set()
+            self._feeds.setdefault(node_id, set())
+            if is_cached(node_id):
+                continue
+            for source, _ in links(prompt, node_id):
+                if not is_cached(source):
+                    self._waits_for[node_id].add(source)
+                    self._feeds.setdefault(source, set()).add(node_id)
+                    stack.append(source)
+
+    def take(self) -> str | None:
+        """The next node to run, or None when all are done. Call `done` before taking another."""
+        ready = [node_id for node_id, sources in self._waits_for.items() if not sources]
+        return min(ready, key=self._distance, default=None)
+
+    def done(self, node_id: str) -> None:
+        """The node has run."""
+        del self._waits_for[node_id]
+        for consumer in self._feeds[node_id]:
+            self._waits_for[consumer].discard(node_id)
+
+    def _distance(self, node_id: str) -> int:
+        """Steps to an output, up to NEAR; beyond that all are alike."""
+        layer = {node_id}
+        for distance in range(NEAR + 1):
+            if layer & self._outputs:
+                return distance
+            layer = {consumer for each in layer for consumer in self._feeds[each]}
+        return NEAR + 1

@@ -1,0 +1,126 @@
+"""What a node class is, and what a node gets and gives when it runs."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from comfy_nb.server.files import Folders
+from comfy_nb.server.progress import EncodedImage, Progress
+
+__all__ = ["Context", "Interrupted", "NodeClass", "NodeResult"]
+
+
+class Interrupted(Exception):
+    """The prompt was asked to stop."""
+
+
+@dataclass(frozen=True)
+class NodeResult:
+    """The values of a node's outputs, and what people are shown of it (None: nothing)."""
+
+    values: tuple[Any, ...] = ()
+    ui: dict[str, list[Any]] | None = None
+
+
+@dataclass(frozen=True)
+class Context:
+    """What a running node may use."""
+
+    node_id: str
+    prompt: dict[str, Any]
+    extra_data: dict[str, Any]
+    folders: Folders
+    progress: Progress
+    interrupt: threading.Event
+    step_time: float
+    previews: bool
+
+    def check(self) -> None:
+        """Raise Interrupted if the prompt was asked to stop."""
+        if self.interrupt.is_set():
+            raise Interrupted
+
+    def step(self, value: int, maximum: int, image: EncodedImage | None = None) -> None:
+        """Move the node's bar, and show a picture with it."""
+        self.check()
+        every = self.previews or image is not None
+        self.progress.step(self.node_id, value, maximum, image, every=every)
+
+    def pace(self) -> None:
+        """Wait for `step_time` seconds, or until the prompt is interrupted."""
+        if self.step_time > 0:
+            self.interrupt.wait(self.step_time)
+        self.check()
+
+
+Run = Callable[[Context, dict[str, Any]], NodeResult]
+
+
+def _nothing(_folders: Folders) -> Mapping[str, list[str]]:
+    return {}
+
+
+@dataclass(frozen=True)
+class NodeClass:
+    """One class of nodes: what /object_info says of it, and what it does.
+
+    `required` maps an input's name to [type or choices, options]; `choices` gives the lists that change with the
+    folders. `changed` gives a text that makes a cached result stale when it differs. `checks` say what is wrong
+    with an input, in place of the check by type.
+    """
+
+    name: str
+    display_name: str
+    category: str
+    run: Run
+    required: Mapping[str, list[Any]]
+    outputs: Sequence[str] = ()
+    output_names: Sequence[str] | None = None
+    description: str = ""
+    output_node: bool = False
+    hidden: Mapping[str, str] = field(default_factory=dict[str, str])
+    output_tooltips: Sequence[str] = ()
+    python_module: str = "nodes"
+    choices: Callable[[Folders], Mapping[str, list[str]]] = _nothing
+    changed: Callable[[Folders, dict[str, Any]], str] | None = None
+    checks: Mapping[str, Callable[[Folders, Any], str | None]] = field(
+        default_factory=dict[str, Callable[[Folders, Any], "str | None"]]
+    )
+
+    def inputs(self, folders: Folders) -> dict[str, list[Any]]:
+        """The required inputs with the choices of this moment."""
+        inputs = dict(self.required)
+        for name, names in self.choices(folders).items():
+            inputs[name] = [names, *inputs[name][1:]]
+        return inputs
+
+    def definition(self, folders: Folders) -> dict[str, Any]:
+        """The class as /object_info shows it."""
+        inputs = self.inputs(folders)
+        kinds: dict[str, Any] = {"required": inputs}
+        order = {"required": list(inputs)}
+        if self.hidden:
+            kinds["hidden"] = dict(self.hidden)
+            order["hidden"] = list(self.hidden)
+        definition: dict[str, Any] = {
+            "input": kinds,
+            "input_order": order,
+            "is_input_list": False,
+            "output": list(self.outputs),
+            "output_is_list": [False] * len(self.outputs),
+            "output_name": list(self.output_names or self.outputs),
+            "name": self.name,
+            "display_name": self.display_name,
+            "description": self.description,
+            "python_module": self.python_module,
+            "category": self.category,
+            "output_node": self.output_node,
+            "has_intermediate_output": False,
+        }
+        if self.output_tooltips:
+            definition["output_tooltips"] = list(self.output_tooltips)
+        definition["search_aliases"] = []
+        return definition

@@ -1,0 +1,1 @@
+"""The HTTP and websocket routes of ComfyUI that the embedded server answers."""
