@@ -6,7 +6,7 @@ import os
 import threading
 from collections import deque
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from comfy_nb.client.address import Address
 from comfy_nb.client.client import Client
@@ -95,7 +95,7 @@ class Comfy:
         """Whether `close()` was called."""
         return self._closed
 
-    def __enter__(self) -> Comfy:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:

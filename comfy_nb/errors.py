@@ -70,7 +70,7 @@ class ServerError(ComfyError):
 
 
 class UnsupportedKernelError(ComfyError):
-    """This kernel cannot carry widgets that are updated in the background (ipykernel 7.0.*)."""
+    """The kernel cannot carry widgets that are updated in the background (ipykernel 7.0.*)."""
 
 
 class NestingError(ComfyError):

@@ -16,12 +16,12 @@ MAX_DETAIL = 20_000  # characters of a traceback
 
 def rejection(reply: PromptRejected, plan: Plan) -> Failure:
     """Why the server refused the prompt: every node and input that it named."""
-    problems = tuple(_problem(error, plan) for error in reply.node_errors)
+    problems = [_problem(error, plan) for error in reply.node_errors]
     if not problems:
         text = ": ".join(part for part in (reply.message, reply.details) if part)
-        problems = (Problem(_line(text) or "the server gave no reason"),)
+        problems.append(Problem(_line(text) or "the server gave no reason"))
     more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
-    return Failure("rejected", f"Rejected by the server: {problems[0]}{more}", problems)
+    return Failure("rejected", f"Rejected by the server: {problems[0]}{more}", tuple(problems))
 
 
 def unreachable(error: Exception) -> Failure:

@@ -70,6 +70,7 @@ class Job(concurrent.futures.Future[Outputs]):
         self._prompt = Prompt(plan, api, preview=comfy.preview_setting(preview))
         self._start_lock = threading.Lock()
         self._started = False
+        self._claimed = False  # whether the Future has left its PENDING state
         self._waiter = Waiter()
         self._view: JobView | None = None
         self._prompt.listen(self._on_event)
@@ -88,7 +89,7 @@ class Job(concurrent.futures.Future[Outputs]):
 
     @property
     def status(self) -> Status:
-        """ "new", "queued" or "running"; at the end "succeeded", "failed", "cancelled" or "lost"."""
+        """One of "new", "queued" and "running"; at the end "succeeded", "failed", "cancelled" or "lost"."""
         return self._prompt.run.status
 
     @property
@@ -222,7 +223,7 @@ class Job(concurrent.futures.Future[Outputs]):
         if self._view is None:
             from comfy_nb.widgets.job_view import JobView  # noqa: PLC0415 - widgets load when one is wanted
 
-            self._view = JobView(_Source(self))
+            self._view = JobView(_Source(self._prompt, self._comfy.address.short, self.interrupt))
         return self._view
 
     def _repr_mimebundle_(self, **kwargs: Any) -> Any:
@@ -273,8 +274,8 @@ class Job(concurrent.futures.Future[Outputs]):
         run = self._prompt.run
         if run.status == "new" or self.done():
             return
-        if self._state == concurrent.futures._base.PENDING:
-            self.set_running_or_notify_cancel()
+        if not self._claimed:
+            self._claimed = self.set_running_or_notify_cancel()
         if not run.ended:
             return
         error = self._error(run)
@@ -322,13 +323,8 @@ class Job(concurrent.futures.Future[Outputs]):
 class _Source:
     """What a view needs of a job, and nothing more."""
 
-    def __init__(self, job: Job) -> None:
-        self._job = job
-        self._prompt = job._prompt  # noqa: SLF001 - this class is the job's own face to widgets
-
-    @property
-    def server(self) -> str:
-        return self._job._comfy.address.short  # noqa: SLF001 - as above
+    def __init__(self, prompt: Prompt, server: str, interrupt: Callable[[], object]) -> None:
+        self._prompt, self.server, self._interrupt = prompt, server, interrupt
 
     def plan(self) -> Plan:
         return self._prompt.plan
@@ -340,10 +336,10 @@ class _Source:
         return self._prompt.listen(listener)
 
     def outputs(self) -> Outputs:
-        return self._job.outputs
+        return Outputs.of(self._prompt.results, self._prompt.plan)
 
     def last_frame(self) -> ev.Preview | None:
         return self._prompt.latest
 
     def interrupt(self) -> None:
-        self._job.interrupt()
+        self._interrupt()

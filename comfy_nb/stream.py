@@ -10,6 +10,8 @@ import asyncio
 import threading
 from collections import deque
 from collections.abc import Callable
+from functools import partial
+from typing import Self
 
 from comfy_nb import events as ev
 from comfy_nb.client.loop import Loop
@@ -49,13 +51,13 @@ class EventStream:
             self._items.clear()
             self._wake()
 
-    def __enter__(self) -> EventStream:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def __iter__(self) -> EventStream:
+    def __iter__(self) -> Self:
         return self
 
     def __next__(self) -> Item:
@@ -71,7 +73,7 @@ class EventStream:
                 self._news.clear()
             self._news.wait()
 
-    def __aiter__(self) -> EventStream:
+    def __aiter__(self) -> Self:
         return self
 
     async def __anext__(self) -> Item:
@@ -85,7 +87,7 @@ class EventStream:
                     self._stop()
                     raise StopAsyncIteration
                 woken = asyncio.Event()
-                self._wakes.append(lambda: loop.call_soon_threadsafe(woken.set))
+                self._wakes.append(partial(loop.call_soon_threadsafe, woken.set))
             with live_messages():
                 await woken.wait()
 

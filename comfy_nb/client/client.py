@@ -36,7 +36,10 @@ HISTORY_TRIES = (0.0, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8)  # the history is written a
 WATCH_EVERY = 15.0  # seconds between two looks at queue and history while all seems well
 WATCH_LOST = 2.0  # the same while the socket is down
 QUEUE_DELAY = 0.25  # seconds in which the server's "the queue moved" is taken as one
-GONE = "the server knows nothing of it any more: somebody removed it, the history was cleared, or the server was restarted"
+GONE = (
+    "the server knows nothing of it any more: somebody removed it, the history was cleared, "
+    "or the server was restarted"
+)
 
 
 class Client:

@@ -48,7 +48,7 @@ class Threads:
                 return
             try:
                 result = function()
-            except BaseException as error:
+            except BaseException as error:  # noqa: BLE001 - whoever waits for the future gets it
                 future.set_exception(error)
             else:
                 future.set_result(result)
@@ -151,7 +151,7 @@ _loop: Loop | None = None
 
 def get_loop() -> Loop:
     """The process's loop; started at the first call, and anew after a fork."""
-    global _loop
+    global _loop  # noqa: PLW0603 - one per process, by design
     with _lock:
         if _loop is None or not _loop.usable:
             _loop = Loop()

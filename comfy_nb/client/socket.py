@@ -76,10 +76,10 @@ class Socket:
             await self.close()
             raise
 
-    async def ready(self, timeout: float) -> bool:
-        """Wait until the socket is open; False if it is not within `timeout` seconds."""
+    async def ready(self, seconds: float) -> bool:
+        """Wait until the socket is open; False if it is not within that time."""
         try:
-            await asyncio.wait_for(self._open.wait(), timeout)
+            await asyncio.wait_for(self._open.wait(), seconds)
         except TimeoutError:
             return False
         return True
