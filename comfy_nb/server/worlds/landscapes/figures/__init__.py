@@ -1,0 +1,1 @@
+"""The figures that can stand in front of a landscape."""
