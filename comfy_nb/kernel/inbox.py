@@ -24,7 +24,11 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-__all__ = ["Inbox", "running_kernel"]
+__all__ = ["LONGEST_NAP", "Inbox", "running_kernel"]
+
+# In seconds. ipykernel's handler of an interrupt during `await` does not wake the loop from its sleep, and Windows
+# tells of an interrupt only between two calls.
+LONGEST_NAP = 0.5
 
 Frames = list[Any]  # one message, as the zmq frames it came in
 
@@ -67,6 +71,7 @@ class Inbox:
         self._lanes = 0  # awaits with a fast lane, side by side
         self._callback: Any = None  # what the stream called before the first fast lane
         self._context = contextvars.copy_context()
+        self._alarm_clock: asyncio.TimerHandle | None = None
 
     @classmethod
     def here(cls) -> Inbox | None:
@@ -152,14 +157,22 @@ class Inbox:
         self._context = contextvars.copy_context()
         self._callback = self._stream._recv_callback
         self._stream.on_recv(self._receive, copy=False)
+        self._wake_often()
         while frames := self._next_urgent_in_queue():
             self._handle(frames)
 
     def close_lane(self) -> None:
         """Give the stream back to the kernel, once the last lane has closed."""
         self._lanes -= 1
-        if not self._lanes and self._stream._recv_callback == self._receive:
+        if self._lanes:
+            return
+        if self._alarm_clock is not None:
+            self._alarm_clock.cancel()
+        if self._stream._recv_callback == self._receive:
             self._stream.on_recv(self._callback, copy=False)
+
+    def _wake_often(self) -> None:
+        self._alarm_clock = self._kernel.io_loop.asyncio_loop.call_later(LONGEST_NAP, self._wake_often)
 
     def _receive(self, frames: Frames) -> Any:
         # In a copy of the context of the cell that waits, so that what a click prints is shown there.

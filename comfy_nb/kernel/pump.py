@@ -25,14 +25,11 @@ from types import FrameType
 from typing import Self, TypeVar
 
 from comfy_nb.errors import UnsupportedKernelError
-from comfy_nb.kernel.inbox import Inbox, running_kernel
+from comfy_nb.kernel.inbox import LONGEST_NAP, Inbox, running_kernel
 
 __all__ = ["Waiter", "check_kernel", "live_messages", "ping_main", "wait_async"]
 
 T = TypeVar("T")
-
-# Windows tells of a kernel interrupt only between two calls, so none may last long.
-LONGEST_NAP = 1.0
 
 
 def check_kernel() -> None:
