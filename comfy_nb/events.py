@@ -21,10 +21,10 @@ __all__ = [
     "Finishing",
     "LinkChanged",
     "NodeExecuted",
+    "NodeFinished",
     "NodeStarted",
     "NodeText",
     "NodesCached",
-    "NodesProgressed",
     "OutputArrived",
     "Positioned",
     "Preview",
@@ -107,10 +107,10 @@ class Progressed:
 
 
 @dataclass(frozen=True, slots=True)
-class NodesProgressed:
-    """All nodes started so far, with their bars: a full picture, so it heals whatever was missed."""
+class NodeFinished:
+    """A node is done."""
 
-    nodes: tuple[wire.NodeProgress, ...]
+    node_id: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,7 +207,7 @@ Event = (
     | NodesCached
     | NodeStarted
     | Progressed
-    | NodesProgressed
+    | NodeFinished
     | Preview
     | NodeExecuted
     | OutputArrived
@@ -226,7 +226,8 @@ def from_message(message: wire.Message) -> Event | None:
     """What a message means for the prompt that it belongs to; None for messages that mean nothing to one prompt.
 
     Whose message it is must have been decided before. The terminal messages only say `Finishing`: the history is
-    the truth, and it is written a moment later.
+    the truth, and it is written a moment later. A `ProgressState` is a full picture: `run.differences` says what
+    is new in it.
     """
     match message:
         case wire.ExecutionStart():
@@ -239,8 +240,6 @@ def from_message(message: wire.Message) -> Event | None:
             return NodeStarted(node)
         case wire.Progress(node=str(node), value=value, max=most):
             return Progressed(node, value, most)
-        case wire.ProgressState(nodes=nodes):
-            return NodesProgressed(nodes)
         case wire.PreviewWithMetadata(node_id=node, media_type=media_type, image=image):
             return Preview(node, media_type, image)
         case wire.PreviewImage(media_type=media_type, image=image):

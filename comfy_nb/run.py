@@ -15,7 +15,7 @@ Times are monotonic seconds given by the caller; nothing here reads a clock.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Literal
@@ -24,11 +24,12 @@ from comfy_nb import events as ev
 from comfy_nb.wire.messages import NodeProgress
 from comfy_nb.workflow.plan import Plan, PlanNode
 
-__all__ = ["FINAL", "NodeRun", "Pace", "Run", "Status", "fold"]
+__all__ = ["FINAL", "NodeRun", "Pace", "Run", "Status", "differences", "fold"]
 
 Status = Literal["new", "queued", "running", "succeeded", "failed", "cancelled", "lost"]
 NodeState = Literal["waiting", "cached", "running", "done", "failed"]
 
+OVER = ("done", "cached")
 FINAL: frozenset[Status] = frozenset({"succeeded", "failed", "cancelled", "lost"})
 ALMOST = 0.99  # overall progress stops here until the outputs have been fetched
 PACE_WINDOW = 8  # observations from which speed is taken; enough to smooth, few enough to follow a change
@@ -112,13 +113,13 @@ class Run:
     warnings: tuple[str, ...] = ()
     text: str = ""  # what the current node says of itself
     outputs: int = 0  # how many have arrived
+    executed: int = 0  # how many nodes have said what they put out
     previews: int = 0  # how many were let through
     link: ev.Link = "connected"
     link_note: str = ""
     queued_at: float | None = None
     started_at: float | None = None
     ended_at: float | None = None
-    heard_at: float | None = None  # when the server last said something about this prompt
 
     @property
     def ended(self) -> bool:
@@ -138,6 +139,30 @@ class Run:
             (node := self.nodes.get(planned.id)) is not None and node.state == "cached"
             for planned in self.plan.nodes
         )
+
+
+def differences(run: Run, reported: Iterable[NodeProgress]) -> Iterator[ev.Event]:
+    """What is new to `run` in a server's full picture of the nodes started so far, as events to fold.
+
+    A picture heals whatever was missed before it, and repeats what is known: that gives no event.
+    """
+    for report in reported:
+        known = run.nodes.get(report.node_id, NodeRun())
+        if report.state == "finished":
+            if known.state not in OVER:
+                yield ev.NodeFinished(report.node_id)
+            continue
+        if known.state != "running":
+            yield ev.NodeStarted(report.node_id)
+        value, most = clamped(report.value, report.max)
+        if (known.value, known.max) != (value, most) and (value, most) != (0.0, 1.0):
+            yield ev.Progressed(report.node_id, value, most)
+
+
+def clamped(value: float, most: float) -> tuple[float, float]:
+    """A bar that makes sense: at least one step, and 0 to all of them done."""
+    most = max(most, 1.0)
+    return min(max(value, 0.0), most), most
 
 
 def fold(run: Run, event: ev.Event, at: float) -> Run:
@@ -239,7 +264,7 @@ def _heard(run: Run, event: ev.Event, at: float) -> Run:
         return run
     if isinstance(event, ev.Finishing) and run.finishing:
         return run
-    run = replace(_running(run, at), heard_at=at)
+    run = _running(run, at)
     match event:
         case ev.Finishing():
             return replace(run, finishing=True)
@@ -247,20 +272,20 @@ def _heard(run: Run, event: ev.Event, at: float) -> Run:
             cached = {node: NodeRun("cached") for node in nodes if node not in run.nodes}
             return _with_nodes(run, cached)
         case ev.NodeStarted(node_id=node):
-            known = run.nodes.get(node, NodeRun())
-            changed = replace(known, state="running", started_at=known.started_at or at, ended_at=None)
-            return replace(_with_nodes(run, {node: changed}), current=node, text="")
+            return _node_started(run, node, at)
         case ev.Progressed(node_id=node, value=value, max=most):
             return _moved(run, node, value, most, at)
-        case ev.NodesProgressed(nodes=nodes):
-            return _picture(run, nodes, at)
+        case ev.NodeFinished(node_id=node):
+            known = run.nodes.get(node, NodeRun(started_at=at))
+            return _with_nodes(run, {} if known.state in OVER else {node: _done(known, at)})
         case ev.Preview():
             return replace(run, previews=run.previews + 1)
         case ev.NodeExecuted(node_id=node):
             known = run.nodes.get(node, NodeRun(started_at=at))
-            return run if known.state == "cached" else _with_nodes(run, {node: _done(known, at)})
+            changed = _with_nodes(run, {} if known.state in OVER else {node: _done(known, at)})
+            return replace(changed, executed=run.executed + 1)
         case ev.NodeText(text=text):
-            return replace(run, text=text)
+            return run if text == run.text else replace(run, text=text)
         case _:
             return run
 
@@ -272,40 +297,28 @@ def _wanted(run: Run, preview: ev.Preview) -> bool:
     return node is None or node.state in ("running", "waiting")
 
 
+def _node_started(run: Run, node_id: str, at: float) -> Run:
+    known = run.nodes.get(node_id, NodeRun())
+    if known.state == "running":
+        return run if run.current == node_id else replace(run, current=node_id, text="")
+    started = NodeRun("running", started_at=known.started_at or at)
+    return replace(_with_nodes(run, {node_id: started}), current=node_id, text="")
+
+
 def _done(node: NodeRun, at: float) -> NodeRun:
     return replace(node, state="done", ended_at=node.ended_at or at)
 
 
 def _moved(run: Run, node_id: str, value: float, most: float, at: float) -> Run:
     known = run.nodes.get(node_id, NodeRun(started_at=at))
-    if known.state in ("done", "cached") and value >= known.value:
+    if known.state in OVER and value >= known.value:
         return run  # a doubled or late report of what is over
-    most = max(most, 1.0)
-    bar = replace(known, state="running", value=min(max(value, 0.0), most), max=most, ended_at=None)
+    value, most = clamped(value, most)
+    if known.state == "running" and (known.value, known.max) == (value, most) and run.current == node_id:
+        return run
+    bar = replace(known, state="running", value=value, max=most, ended_at=None)
     pace = run.pace.observe(node_id, bar.value, at) if bar.has_bar else run.pace
     return replace(_with_nodes(run, {node_id: bar}), current=node_id, pace=pace)
-
-
-def _picture(run: Run, reported: tuple[NodeProgress, ...], at: float) -> Run:
-    changed: dict[str, NodeRun] = {}
-    moving: str | None = None
-    pace = run.pace
-    for report in reported:
-        known = run.nodes.get(report.node_id, NodeRun())
-        if report.state == "finished":
-            if known.state not in ("done", "cached"):
-                changed[report.node_id] = _done(replace(known, started_at=known.started_at or at), at)
-            continue
-        most = max(report.max, 1.0)
-        value = min(max(report.value, 0.0), most)
-        if known.state == "running" and (known.value, known.max) == (value, most):
-            continue
-        start = known.started_at if known.state == "running" else at
-        changed[report.node_id] = NodeRun("running", value, most, start)
-        moving = report.node_id
-        if most > 1:
-            pace = pace.observe(report.node_id, value, at)
-    return replace(_with_nodes(run, changed), current=moving or run.current, pace=pace)
 
 
 def _with_nodes(run: Run, changed: Mapping[str, NodeRun]) -> Run:

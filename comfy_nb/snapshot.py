@@ -114,8 +114,11 @@ def plan_view(plan: Plan, server: str) -> dict[str, Any]:
     return {"v": VERSION, "id": plan.prompt_id, "title": plan.title, "server": server, "nodes": nodes}
 
 
-def take(run: Run, at: float, *, previews: bool = True) -> Snapshot:
-    """The snapshot of `run` at `at` (monotonic seconds); `previews` says whether the job asked for them."""
+def take(run: Run, at: float, *, heard_at: float | None = None, previews: bool = True) -> Snapshot:
+    """The snapshot of `run` at `at`. `heard_at` is when the server last spoke of it; both in monotonic seconds.
+
+    `previews` says whether the job asked for them.
+    """
     planned = _current(run)
     bar = run.bar
     return Snapshot(
@@ -136,7 +139,7 @@ def take(run: Run, at: float, *, previews: bool = True) -> Snapshot:
         nodes=tuple(_node_view(run, node) for node in run.plan.nodes),
         stopping=run.stopping and not run.ended,
         link=run.link,
-        silent=max(0.0, at - run.heard_at) if run.heard_at is not None else None,
+        silent=max(0.0, at - heard_at) if heard_at is not None else None,
         error=_error(run),
         warnings=run.warnings,
         outputs=run.outputs,

@@ -22,7 +22,7 @@ from comfy_nb.snapshot import Snapshot
 __all__ = ["EventStream"]
 
 MAX_WAITING = 256
-COALESCED = (ev.Preview, ev.Progressed, ev.NodesProgressed, ev.NodeText, ev.Positioned)
+COALESCED = (ev.Preview, ev.Progressed, ev.NodeText, ev.Positioned)
 
 Item = ev.Event | Snapshot
 

@@ -174,23 +174,20 @@ class Client:
         if isinstance(message, wire.PreviewImage | wire.PreviewWithMetadata):
             self._on_picture(prompt, message)
             return
-        event = ev.from_message(message)
-        if event is None:
-            return
-        prompt.feed(event)
-        if isinstance(event, ev.NodeExecuted):
-            self._start(collect(prompt, event.output, self._http, self._loop), "fetch")
-        elif isinstance(event, ev.Finishing):
-            self._start(self._settle(prompt, HISTORY_TRIES), "settle")
+        for event in prompt.hear(message):
+            if isinstance(event, ev.NodeExecuted):
+                self._start(collect(prompt, event.output, self._http, self._loop), "fetch")
+            elif isinstance(event, ev.Finishing):
+                self._start(self._settle(prompt, HISTORY_TRIES), "settle")
 
     def _on_picture(self, prompt: Prompt, message: wire.PreviewImage | wire.PreviewWithMetadata) -> None:
         if is_output_frame(prompt, message):
             self._start(collect_frame(prompt, message, self._loop), "frame")
             return
-        event = ev.from_message(message)
-        told = prompt.feed(event) if event is not None and prompt.wants_previews else None
-        if isinstance(told, ev.Preview):
-            self._start(self._keep(prompt, told), "step")
+        if prompt.wants_previews:
+            for event in prompt.hear(message):
+                if isinstance(event, ev.Preview):
+                    self._start(self._keep(prompt, event), "step")
 
     async def _keep(self, prompt: Prompt, preview: ev.Preview) -> None:
         """Keep a frame for the step history."""

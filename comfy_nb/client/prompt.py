@@ -10,9 +10,10 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from comfy_nb import events as ev
-from comfy_nb.run import Run, fold
+from comfy_nb.run import Run, differences, fold
 from comfy_nb.snapshot import Snapshot, take
 from comfy_nb.store import Blob
+from comfy_nb.wire import messages as wire
 from comfy_nb.wire.records import FileRef, NodeOutput
 from comfy_nb.workflow.plan import Plan
 
@@ -65,6 +66,7 @@ class Prompt:
     results: tuple[Result, ...] = ()
     frames: list[Frame] = field(default_factory=list[Frame])
     latest: ev.Preview | None = None  # for a view that is made late
+    heard_at: float | None = None  # monotonic seconds of the server's last word about it
     missing: int = 0  # how many times in a row neither queue nor history knew of it
     sent: bool = False  # whether the server may have got it
     stop_asked: bool = False
@@ -108,6 +110,16 @@ class Prompt:
                 log.exception("comfy_nb: a listener of job %s raised", self.id)
         return event
 
+    def hear(self, message: wire.Message) -> tuple[ev.Event, ...]:
+        """Take a message that is this prompt's; returns the events that it meant and that were not dropped."""
+        self.heard_at = time.monotonic()
+        if isinstance(message, wire.ProgressState):
+            meant: tuple[ev.Event | None, ...] = tuple(differences(self.run, message.nodes))
+        else:
+            meant = (ev.from_message(message),)
+        told = (self.feed(event) for event in meant if event is not None)
+        return tuple(event for event in told if event is not None)
+
     def listen(self, listener: Listener) -> Callable[[], None]:
         """Tell `listener` of each event from now on, on the loop thread; returns how to stop it."""
         self._listeners.append(listener)
@@ -120,7 +132,7 @@ class Prompt:
 
     def snapshot(self) -> Snapshot:
         """What a viewer is told at this moment."""
-        return take(self.run, time.monotonic(), previews=self.wants_previews)
+        return take(self.run, time.monotonic(), heard_at=self.heard_at, previews=self.wants_previews)
 
     def has(self, key: ResultKey) -> bool:
         """Whether this file or text has been collected."""
