@@ -55,7 +55,7 @@ _JsonMessage = (
 )
 
 
-def _body(message: _JsonMessage) -> tuple[str, dict[str, Json]]:  # noqa: C901 - one case per message
+def _body(message: _JsonMessage) -> tuple[str, dict[str, Json]]:
     match message:
         case m.Status():
             status: dict[str, Json] = {"status": {"exec_info": {"queue_remaining": message.queue_remaining}}}
