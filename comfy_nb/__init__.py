@@ -10,8 +10,24 @@ job                                     # a live view; job.image is a PIL image
 ```
 """
 
+from comfy_nb import events
 from comfy_nb.comfy import Comfy, connect, demo
-from comfy_nb.errors import ComfyError
+from comfy_nb.errors import (
+    ComfyError,
+    ConnectionFailed,
+    ExecutionFailed,
+    JobCancelled,
+    JobError,
+    JobLost,
+    JobNotStarted,
+    NotAWorkflow,
+    NotOneImage,
+    OutputError,
+    UnknownInput,
+    UnknownNode,
+    WorkflowError,
+    WorkflowInvalid,
+)
 from comfy_nb.job import Job
 from comfy_nb.kernel.nesting import allow_nested_asyncio
 from comfy_nb.outputs import Output, Outputs
@@ -25,15 +41,29 @@ __version__ = "0.1.0"
 __all__ = [
     "Comfy",
     "ComfyError",
+    "ConnectionFailed",
+    "ExecutionFailed",
     "Job",
+    "JobCancelled",
+    "JobError",
+    "JobLost",
+    "JobNotStarted",
+    "NotAWorkflow",
+    "NotOneImage",
     "Output",
+    "OutputError",
     "Outputs",
     "Snapshot",
+    "UnknownInput",
+    "UnknownNode",
     "Workflow",
+    "WorkflowError",
+    "WorkflowInvalid",
     "allow_nested_asyncio",
     "as_completed",
     "configure",
     "connect",
     "demo",
+    "events",
     "wait",
 ]

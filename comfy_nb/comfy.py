@@ -6,7 +6,7 @@ import os
 import threading
 from collections import deque
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Self
 
 from comfy_nb.client.address import Address
 from comfy_nb.client.client import Client
@@ -173,26 +173,27 @@ _demo_lock = threading.Lock()
 _demo: tuple[EmbeddedServer, Comfy] | None = None
 
 
-def demo(**settings: Any) -> Comfy:
+def demo(*, step_time: float | None = None) -> Comfy:
     """Start the embedded server and connect to it: real diffusion, exact, without weights or GPU.
 
-    There is one per process; called again without settings, it returns the same connection. `settings` are those of
-    `comfy_nb.server.process.EmbeddedServer.start`, such as ``step_time=0.05`` (seconds per sampler step). The server
-    ends with this process.
+    `step_time` is how many seconds each sampler step takes at least, so that people can watch: 0 to 2, by default
+    $COMFY_NB_STEP_TIME or 0.12. There is one server per process: called again, also with another `step_time`, this
+    gives the same connection as long as it is open. The server ends with this process.
     """
     global _demo  # noqa: PLW0603 - one per process, so that running the cell again starts no second server
     check_kernel()
-    from comfy_nb.server.process import EmbeddedServer  # noqa: PLC0415 - numpy and the server load when wanted
+    from comfy_nb.server.process import EmbeddedServer  # noqa: PLC0415 - the demo extra loads when it is wanted
 
     with _demo_lock:
         if _demo is not None:
             server, comfy = _demo
-            if not settings and not comfy.closed and server.running:
+            if not comfy.closed and server.running:
                 return comfy
             comfy.close()
             server.close()
             _demo = None
-        server = EmbeddedServer.start(**settings)
+        seconds = _default_step_time() if step_time is None else step_time
+        server = EmbeddedServer.start(step_time=seconds)
         try:
             comfy = connect(server.url)
         except BaseException:
@@ -200,3 +201,11 @@ def demo(**settings: Any) -> Comfy:
             raise
         _demo = (server, comfy)
         return comfy
+
+
+def _default_step_time() -> float:
+    text = os.environ.get("COMFY_NB_STEP_TIME", "0.12")
+    try:
+        return float(text)
+    except ValueError:
+        raise ValueError(f"$COMFY_NB_STEP_TIME is {text!r}, but must be a number of seconds, 0 to 2.") from None
