@@ -11,6 +11,8 @@ const SEEN_EVERY = 100; // ms; acknowledgements go by the shell channel, which h
 
 export class Bridge {
   readonly life: Signal<Life> = signal("waiting");
+  /** Tells this page from others that show the same model. */
+  private readonly page = Math.random().toString(36).slice(2);
   private newest = -1;
   private reported = -1;
   private timer: ReturnType<typeof setTimeout> | undefined;
@@ -61,6 +63,6 @@ export class Bridge {
     const any = this.looking.size > 0;
     if (any === this.visible) return;
     this.visible = any;
-    this.send({ k: "vis", visible: any });
+    this.send({ k: "vis", page: this.page, visible: any });
   }
 }

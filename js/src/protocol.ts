@@ -76,6 +76,8 @@ export interface Output {
   /** Whether the bytes that came along are a smaller copy. */
   readonly reduced: boolean;
   readonly saved: boolean;
+  /** Why there is nothing to show; empty when there is. */
+  readonly problem: string;
 }
 
 export type ToPage = { readonly k: "hi" } | Frame | Output;
@@ -84,7 +86,7 @@ export type FromPage =
   | { k: "hello" }
   | { k: "interrupt" }
   | { k: "seen"; n: number }
-  | { k: "vis"; visible: boolean };
+  | { k: "vis"; page: string; visible: boolean };
 
 export const NO_PLAN: Plan = { id: "", title: "", server: "", nodes: [] };
 
@@ -126,6 +128,7 @@ const NO_OUTPUT: Output = {
   size: 0,
   reduced: false,
   saved: false,
+  problem: "",
 };
 
 export const FINAL: ReadonlySet<Status> = new Set(["succeeded", "failed", "cancelled", "lost"]);

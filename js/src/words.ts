@@ -1,6 +1,16 @@
 // From numbers to the words on the screen. Pure.
 
-import { FINAL, type Frame, isActive, type Output, type Plan, type State, type Status } from "./protocol";
+import type { Life } from "./bridge";
+import {
+  FINAL,
+  type Frame,
+  isActive,
+  type NodeState,
+  type Output,
+  type Plan,
+  type State,
+  type Status,
+} from "./protocol";
 
 export const STATUS_WORDS: Readonly<Record<Status, string>> = {
   new: "Not started",
@@ -47,7 +57,8 @@ export function timeLeft(left: readonly [number, number] | null, since = 0): str
 
 /** How old the last word of the server is. */
 export function age(silent: number): string {
-  return silent < 2 ? "just now" : `${duration(Math.floor(silent))} ago`;
+  if (silent < 2) return "just now";
+  return `${silent < 10 ? `${Math.floor(silent)} s` : duration(silent)} ago`;
 }
 
 export function fileSize(bytes: number): string {
@@ -61,11 +72,22 @@ export function percent(progress: number): string {
   return `${Math.floor(100 * Math.min(1, Math.max(0, progress)) + 1e-6)} %`;
 }
 
-/** What stands at the right end of a node's row. */
-export function nodeWords(state: string, seconds: number | null): string {
-  if (state === "cached" || state === "failed") return state;
-  if (state !== "done" || seconds === null) return "";
+/** How long something took: a zero would be a lie. */
+export function took(seconds: number): string {
   return seconds < 0.05 ? "< 0.1 s" : duration(seconds);
+}
+
+/** How a node is drawn: one that ran when the job ended has stopped. */
+export type NodeLook = NodeState | "stopped";
+
+export function nodeLook(status: Status, state: NodeState): NodeLook {
+  return state === "running" && FINAL.has(status) ? "stopped" : state;
+}
+
+/** What stands at the right end of a node's row. */
+export function nodeWords(look: NodeLook, seconds: number | null): string {
+  if (look === "cached" || look === "failed" || look === "stopped") return look;
+  return look === "done" && seconds !== null ? took(seconds) : "";
 }
 
 const NOUNS: Readonly<Record<Output["kind"], readonly [string, string]>> = {
@@ -85,7 +107,8 @@ export function outputWords(outputs: readonly Output[], count: number): string {
 }
 
 /** The line under the status: what is going on, or what became of it. */
-export function note(state: State, outputs: readonly Output[], busy: boolean): string {
+export function note(state: State, outputs: readonly Output[], life: Life, busy: boolean): string {
+  if (life === "gone") return "Kernel restarted: this view is a picture of the past.";
   if (busy) return "The kernel is busy: it will hear this when the cell is done.";
   if (state.status === "new") return "Nothing has been sent yet.";
   if (state.status === "succeeded") {
@@ -128,27 +151,12 @@ export function caption(state: State, frame: Frame | null): string {
   return frame.of > 0 || frame.step > 0 ? `${words} · step ${frame.step}` : words;
 }
 
-/** What stands where the picture will be: one line, and one smaller one. */
-export function placeholder(plan: Plan, state: State): readonly [string, string] {
-  switch (state.status) {
-    case "new":
-      return ["Not started", "start() sends it to the server"];
-    case "queued":
-      return [state.note ? capital(state.note) : "In the queue", "the picture forms here"];
-    case "running":
-      return [
-        state.activity || "Starting…",
-        state.previews ? "waiting for the first preview" : "previews are off",
-      ];
-    case "succeeded":
-      return ["No preview", state.note || "no steps were watched"];
-    case "failed":
-      return ["No picture", nothingRan(plan, state) ? "nothing ran" : ""];
-    case "cancelled":
-      return ["No picture", state.note];
-    case "lost":
-      return ["No picture", ""];
-  }
+/** What stands where the picture will be. */
+export function placeholder(state: State): string {
+  if (state.status === "new") return "start() sends it to the server";
+  if (!state.previews) return "previews are off for this job";
+  if (isActive(state.status)) return "the picture forms here";
+  return state.status === "succeeded" ? "no steps to preview" : "no picture";
 }
 
 /** Whether the job ended before any node began. */

@@ -17,7 +17,7 @@ export function Card({ session }: { session: Session }) {
   const root = useRef<HTMLElement>(null);
   useSight(session, root);
   const { title } = session.plan.value;
-  const { status, error } = session.state.value;
+  const { status } = session.state.value;
   const gone = session.bridge.life.value === "gone";
   const progress = session.standing.value.progress;
   return (
@@ -26,9 +26,7 @@ export function Card({ session }: { session: Session }) {
       <header class="cnb-title" title={title}>
         {title}
       </header>
-      {gone && <p class="cnb-gone">Kernel restarted: this view is a picture of the past.</p>}
       <Body session={session} />
-      {error?.detail && <Traceback text={error.detail} />}
     </section>
   );
 }
@@ -38,7 +36,7 @@ function Body({ session }: { session: Session }) {
   const [large, setLarge] = useState<number | null>(null);
   const stage = useRef<HTMLDivElement>(null);
   const held = session.outputs.value;
-  const { status } = session.state.value;
+  const { status, error } = session.state.value;
   const tab = shownTab(chosen, status, held.length > 0 || session.poster.value !== "");
   const pictures = held.filter((each) => each.url !== "");
   const close = () => {
@@ -57,6 +55,7 @@ function Body({ session }: { session: Session }) {
         <Status session={session} />
         <Details session={session} />
       </div>
+      {error?.detail && <Traceback text={error.detail} />}
       <footer class="cnb-footer">
         <Tabs shown={tab} count={held.length || session.state.value.outputs} choose={choose} />
         <Connection session={session} />

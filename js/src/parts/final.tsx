@@ -15,12 +15,7 @@ export function Final(props: { session: Session; open: (index: number) => void }
       </div>
     );
   }
-  if (held.length === 0)
-    return (
-      <div class="cnb-empty">
-        <p>No outputs yet</p>
-      </div>
-    );
+  if (held.length === 0) return <p class="cnb-empty">no outputs yet</p>;
   return (
     <div class="cnb-final" data-pictures={pictures.length} data-alone={pictures.length === held.length}>
       {pictures.length > 0 && <Gallery pictures={pictures} open={props.open} />}
@@ -55,7 +50,9 @@ function Other({ held: { output } }: { held: Held }) {
       <span class="cnb-label" title={output.name}>
         {output.name}
       </span>
-      <span class="cnb-time">{output.size > 0 ? fileSize(output.size) : output.kind}</span>
+      <span class="cnb-time">
+        {output.problem || (output.size > 0 ? fileSize(output.size) : output.kind)}
+      </span>
     </div>
   );
 }

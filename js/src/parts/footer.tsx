@@ -1,4 +1,5 @@
 import { useRef } from "preact/hooks";
+import type { Life } from "../bridge";
 import { isActive, type State } from "../protocol";
 import type { Session } from "../session";
 import { TABS, type Tab, tabByKey } from "../tabs";
@@ -41,8 +42,7 @@ export function Tabs(props: { shown: Tab; count: number; choose: (tab: Tab) => v
 export function Connection({ session }: { session: Session }) {
   const state = session.state.value;
   const life = session.bridge.life.value;
-  const [link, words] =
-    life === "live" ? linkWords(state, session.since()) : ["waiting", "waiting for the kernel"];
+  const [link, words] = linkWords(state, life, session.since());
   const server = session.plan.value.server;
   return (
     <span class="cnb-link" data-link={link} title={server && `ComfyUI at ${server}`}>
@@ -51,8 +51,9 @@ export function Connection({ session }: { session: Session }) {
   );
 }
 
-function linkWords(state: State, since: number): readonly [string, string] {
-  if (!isActive(state.status)) return ["", ""];
+function linkWords(state: State, life: Life, since: number): readonly [string, string] {
+  if (!isActive(state.status) || life === "gone") return ["", ""];
+  if (life === "waiting") return ["", "waiting for the kernel"];
   if (state.silent === null) return [state.link, state.link];
   const silent = age(state.silent + since);
   return [state.link, `${state.link} · ${state.link === "connected" ? "updated" : "last word"} ${silent}`];

@@ -18,11 +18,5 @@ export function Live({ session, hidden }: { session: Session; hidden: boolean })
 }
 
 function Empty({ session }: { session: Session }) {
-  const [first, second] = placeholder(session.plan.value, session.state.value);
-  return (
-    <div class="cnb-empty">
-      <p>{first}</p>
-      <p>{second}</p>
-    </div>
-  );
+  return <p class="cnb-empty">{placeholder(session.state.value)}</p>;
 }

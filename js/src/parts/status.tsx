@@ -1,6 +1,6 @@
 import { isActive } from "../protocol";
 import type { Session } from "../session";
-import { announcement, duration, note, pace, percent, STATUS_WORDS, timeLeft } from "../words";
+import { announcement, duration, note, pace, percent, STATUS_WORDS, timeLeft, took } from "../words";
 
 const BUSY_AFTER = 1500; // ms without an answer before the kernel is called busy
 
@@ -46,7 +46,13 @@ function Note({ session }: { session: Session }) {
   const asked = session.asked.value;
   const busy = asked !== null && session.now.value - asked > BUSY_AFTER;
   const outputs = session.outputs.value.map((held) => held.output);
-  return <p class="cnb-note">{note(session.state.value, outputs, busy)}</p>;
+  const life = session.bridge.life.value;
+  const words = note(session.state.value, outputs, life, busy);
+  return words === "" && !isActive(session.state.value.status) ? null : (
+    <p class="cnb-note" data-life={life}>
+      {words}
+    </p>
+  );
 }
 
 /** Speed, time so far, time left: the line under the nodes. */
@@ -54,10 +60,10 @@ export function Figures({ session }: { session: Session }) {
   const state = session.state.value;
   const since = session.since();
   const running = state.status === "running";
-  const time = state.elapsed === null ? "" : duration(state.elapsed + (running ? since : 0));
+  const time = state.elapsed === null ? null : state.elapsed + (running ? since : 0);
   const words = running
-    ? [pace(state.speed), time && `${time} so far`, timeLeft(state.left, since)]
-    : [time && state.status !== "queued" ? `${time} in all` : ""];
+    ? [pace(state.speed), time === null ? "" : `${duration(time)} so far`, timeLeft(state.left, since)]
+    : [time === null || state.status === "queued" ? "" : `${took(time)} in all`];
   return (
     <p class="cnb-figures">
       {words.filter(Boolean).map((word) => (

@@ -1,0 +1,152 @@
+"""JobView: one job, live. Traits, one message handler, and nothing that decides anything."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Coroutine, Iterable
+from functools import partial
+from pathlib import Path
+from typing import Any, cast
+
+import anywidget
+import traitlets
+
+from comfy_nb.client.loop import get_loop
+from comfy_nb.events import Event, OutputArrived, Preview
+from comfy_nb.run import FINAL
+from comfy_nb.snapshot import Snapshot, plan_view
+from comfy_nb.widgets import pictures
+from comfy_nb.widgets.bridge import Bridge
+from comfy_nb.widgets.source import ShownOutput, Source
+
+__all__ = ["JobView"]
+
+STATIC = Path(__file__).parent / "static"
+log = logging.getLogger("comfy_nb")
+
+
+class JobView(anywidget.AnyWidget):
+    """The live view of one job: preview, progress, nodes, outputs, Interrupt.
+
+    After the constructor its traits and messages are written on the loop thread only. No trait can be written by
+    the page: what the page has to say comes as messages.
+    """
+
+    _esm = STATIC / "job_view.js"
+    _css = STATIC / "job_view.css"
+
+    plan = traitlets.Dict().tag(sync=True)
+    state = traitlets.Dict().tag(sync=True)
+    poster = traitlets.Bytes(b"").tag(sync=True)
+
+    def __init__(self, source: Source) -> None:
+        """A view of `source`; it follows it until `close()`."""
+        self._source = source
+        self._bridge = Bridge(self._post, partial(self.set_trait, "state"), get_loop())
+        self._stop: Callable[[], None] | None = None
+        self._told: tuple[object, ...] = ()
+        super().__init__(plan=plan_view(source.plan(), source.server), state=source.snapshot().state())
+        self.on_msg(self._hear)  # pyright: ignore[reportUnknownMemberType] - ipywidgets is untyped
+        get_loop().call(self._begin)
+
+    def set_state(self, sync_data: dict[str, Any]) -> None:
+        """Ignored: pages may not write traits."""
+
+    def close(self) -> None:
+        """Stop following the job, and take the view off every page. Doing so twice is harmless."""
+        get_loop().call(self._end)
+        super().close()
+
+    def __repr__(self) -> str:
+        return f"<JobView {self._source.plan().title!r} {self._source.snapshot()}>"
+
+    # -- on the loop thread --------------------------------------------------------------------------------------
+
+    def _begin(self) -> None:
+        self._stop = self._source.subscribe(self._follow)
+        frame = self._source.last_frame()
+        if frame is not None:
+            self._show_frame(frame, self._source.snapshot())
+        self._tell(self._source.snapshot())
+
+    def _end(self) -> None:
+        if self._stop is not None:
+            self._stop()
+            self._stop = None
+        self._bridge.close()
+
+    def _follow(self, event: Event) -> None:
+        snapshot = self._source.snapshot()
+        if isinstance(event, Preview):
+            self._show_frame(event, snapshot)
+        elif isinstance(event, OutputArrived):
+            self._show_outputs(output for output in self._source.outputs() if output.index == event.index)
+        self._tell(snapshot)
+
+    def _tell(self, snapshot: Snapshot) -> None:
+        """The state, at once if something happened that people wait for; after the end, nothing changes."""
+        told = (snapshot.status, snapshot.node, snapshot.error, snapshot.stopping, snapshot.link)
+        state = snapshot.state()
+        if snapshot.status not in FINAL:
+            self._bridge.state(state, urgent=told != self._told)
+        elif told != self._told:
+            self._bridge.finish(state)
+            self._spawn(self._keep_poster(snapshot))
+        self._told = told
+
+    def _post(self, content: dict[str, Any], buffers: list[bytes]) -> None:
+        self.send(content, buffers)  # pyright: ignore[reportUnknownMemberType] - ipywidgets is untyped
+
+    def _show_frame(self, preview: Preview, snapshot: Snapshot) -> None:
+        content = {
+            "node": self._source.plan().display_id(preview.node_id) or snapshot.node or "",
+            "step": preview.step,
+            "of": preview.of,
+            "progress": round(snapshot.progress, 4),
+            "t": snapshot.elapsed,
+        }
+        self._bridge.frame(content, preview.image)
+
+    def _show_outputs(self, outputs: Iterable[ShownOutput]) -> None:
+        for output in outputs:
+            self._spawn(self._show_output(output))
+
+    async def _show_output(self, output: ShownOutput) -> None:
+        self._bridge.message(*await get_loop().work(pictures.message_of, output))
+
+    async def _keep_poster(self, snapshot: Snapshot) -> None:
+        images = [output for output in self._source.outputs() if output.kind == "image"]
+        if snapshot.status != "succeeded" or not images:
+            return
+        first = min(images, key=lambda output: (not output.saved, output.index))
+        self.set_trait("poster", await get_loop().work(pictures.poster, first))
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        async def logged() -> None:
+            try:
+                await work
+            except Exception:
+                log.exception("comfy_nb: a view could not show an output")
+
+        get_loop().run(logged())
+
+    # -- from the page: any thread may bring it, the loop thread answers ------------------------------------------
+
+    def _hear(self, _: object, content: object, buffers: object) -> None:
+        del buffers
+        if isinstance(content, dict):
+            get_loop().call(self._answer, cast("dict[object, object]", content))
+
+    def _answer(self, content: dict[object, object]) -> None:
+        match content:
+            case {"k": "hello"}:
+                self._bridge.hello()
+                self._show_outputs(self._source.outputs())
+            case {"k": "interrupt"}:
+                self._source.interrupt()
+            case {"k": "seen", "n": int(n)}:
+                self._bridge.seen = n
+            case {"k": "vis", "page": str(page), "visible": bool(visible)}:
+                self._bridge.look(page, visible)
+            case _:
+                log.debug("comfy_nb: a page said something unknown: %r", content)
