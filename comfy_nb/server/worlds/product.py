@@ -100,7 +100,7 @@ class Prior:
     palette: Table
     """[G]"""
     parts: tuple[Table, ...]
-    """[G, K] for every band."""
+    """[G, K, 1] for every band, or [G, K, S] where the subject has a say in what it stands on."""
     subject: Table
     """[G, S]"""
 
@@ -154,7 +154,7 @@ class ProductModel:
         joint = prior.palette[:, None] + prior.subject
         scaled: list[Table] = []
         for table, parts in zip(log_likelihoods, prior.parts, strict=True):
-            logits = table + parts[:, :, None]
+            logits = table + parts
             peak = logits.max(axis=1, keepdims=True)
             odds = np.exp(logits - peak)
             total = odds.sum(axis=1, keepdims=True)

@@ -11,28 +11,38 @@ from comfy_nb.server.worlds.landscapes.canvas import Canvas, Pen, Point, smooth
 from comfy_nb.server.worlds.landscapes.palettes import Tint
 from comfy_nb.server.worlds.landscapes.parts import HORIZON, Part, mist, pine, rolling, rough, variants
 
+Peak = tuple[float, float, float]
+"""A summit: across as a share of the width, height in the picture, half width at the foot."""
+
 BASE = HORIZON + 0.01
 """Shapes reach a little below the band, so that none ends above the ground."""
 
 
-def _peak(canvas: Canvas, rng: Random, x: float, top: float, spread: float, tone: Tint, snow: bool) -> None:
+def _peak(canvas: Canvas, rng: Random, peak: Peak, tone: Tint, snow: bool) -> None:
     """One mountain: a lit and a shaded side along a wandering spine, with a cap of snow."""
+    u, top, spread = peak
+    x = u * canvas.aspect
     summit = (x, top)
     left = rough(rng, (x - spread * rng.uniform(0.9, 1.15), BASE), summit, 0.020)
     right = rough(rng, summit, (x + spread * rng.uniform(0.9, 1.15), BASE), 0.020)
-    outline = [*left, *right, (right[-1][0] + 0.05, BASE), (left[0][0], BASE)]
-    spine = rough(rng, summit, (x + spread * 0.12, BASE), 0.0)
-    spine = [(a + rng.uniform(-1, 1) * spread * 0.09, b) if i else (a, b) for i, (a, b) in enumerate(spine)]
-    body = canvas.pen().polygon(outline)
+    body = canvas.pen().polygon([*left, *right, (right[-1][0] + 0.05, BASE), (left[0][0], BASE)])
+    spine = [summit]
+    for i in range(1, 8):
+        swing = spread * (0.10 if i % 2 else -0.03) * rng.uniform(0.7, 1.3)
+        spine.append((x + swing + spread * 0.03 * i, top + (BASE - top) * i / 7))
     dark = canvas.pen().polygon([*right, (x + spread * 1.3, BASE), *reversed(spine)])
     canvas.fill(body, tone)
-    canvas.fill(dark.within(body), tone.mix(canvas.ink("shadow"), 0.32))
-    ribs = canvas.pen()
-    for _ in range(5):
-        y = top + (BASE - top) * rng.uniform(0.3, 0.75)
-        a = x + spread * rng.uniform(-0.55, -0.05)
-        ribs.polygon([(a, y), (a + 0.012, y + 0.05), (a - 0.02, y + 0.11), (a - 0.012, y + 0.04)])
-    canvas.fill(ribs.within(body), tone.mix(canvas.ink("shadow"), 0.2))
+    canvas.fill(dark.within(body), tone.mix(canvas.ink("shadow"), 0.34))
+    lit, deep = canvas.pen(), canvas.pen()
+    for i in range(7):
+        t = 0.25 + 0.09 * i
+        y = top + (BASE - top) * t
+        fall, drift = (BASE - top) * rng.uniform(0.16, 0.34), spread * rng.uniform(0.05, 0.12)
+        a, c = x - spread * t * rng.uniform(0.2, 0.8), x + spread * t * rng.uniform(0.35, 0.85)
+        deep.polygon([(a, y), (a - drift * 0.2, y + fall), (a - drift, y + fall * 0.92)])
+        lit.polygon([(c, y), (c + drift, y + fall * 0.95), (c + drift * 0.3, y + fall)])
+    canvas.fill(deep.within(body), tone.mix(canvas.ink("shadow"), 0.18))
+    canvas.fill(lit.within(dark), tone.mix(canvas.ink("shadow"), 0.2))
     if snow:
         _snow_cap(canvas, rng, summit, spread, body, dark)
 
@@ -68,17 +78,9 @@ def _mountains(
     _ridge(canvas, rng, 0.6, 0.14, canvas.ink.mix("far", "horizon", 0.4))
     mist(canvas, 0.46, 0.66, 0.55)
     order = sorted(peaks, key=lambda peak: -peak[1])
-    for number, (u, top, spread) in enumerate(order):
+    for number, peak in enumerate(order):
         depth = number / max(1, len(order) - 1)
-        _peak(
-            canvas,
-            rng,
-            u * canvas.aspect,
-            top,
-            spread,
-            canvas.ink.mix("far", "mid", 0.25 + 0.6 * depth),
-            snow,
-        )
+        _peak(canvas, rng, peak, canvas.ink.mix("far", "mid", 0.25 + 0.6 * depth), snow)
     mist(canvas, 0.52, 0.7, 0.5)
     line = rolling(rng, canvas.aspect, 0.685, 0.055, 1.3)
     canvas.fill(canvas.pen().polygon(line), "near")
@@ -371,17 +373,21 @@ def _waterfall(canvas: Canvas, rng: Random, u: float) -> None:
     )
     canvas.fill(cliff, ink.mix("mid", "stone", 0.3))
     cracks = canvas.pen()
-    for _ in range(26):
+    for _ in range(40):
         a, y = rng.random() * canvas.aspect, rng.uniform(0.47, 0.6)
-        cracks.polygon(
-            [(a, y), (a + 0.014, y + 0.04), (a + 0.004, y + rng.uniform(0.06, 0.12)), (a - 0.006, y + 0.04)]
-        )
-    canvas.fill(cracks.within(cliff), ink.mix("near", "shadow", 0.2), 0.8)
-    trees = canvas.pen()
+        cracks.polygon([(a, y), (a + 0.008, y), (a + 0.003, y + rng.uniform(0.05, 0.14))])
+    canvas.fill(cracks.within(cliff), ink.mix("mid", "shadow", 0.45), 0.7)
+    ledges = canvas.pen()
+    for _ in range(16):
+        a, y, reach = rng.random() * canvas.aspect, rng.uniform(0.5, 0.66), rng.uniform(0.03, 0.09)
+        ledges.polygon([(a - reach, y + 0.006), (a - reach * 0.4, y), (a + reach, y + 0.003), (a + reach * 0.3, y + 0.011)])
+    canvas.fill(ledges.within(cliff), ink.mix("far", "grass_far", 0.5), 0.55)
+    trees = canvas.pen().polygon([(0.0, 0.478), (x - 0.06, 0.48), (x - 0.05, 0.5), (0.0, 0.497)])
+    trees.polygon([(x + 0.06, 0.48), (canvas.aspect, 0.478), (canvas.aspect, 0.497), (x + 0.05, 0.5)])
     for i in range(24):
         a = canvas.aspect * (i + rng.random()) / 24
         if abs(a - x) > 0.07:
-            pine(trees, a, 0.475 + 0.02 * rng.random(), rng.uniform(0.035, 0.065))
+            pine(trees, a, 0.492, rng.uniform(0.045, 0.085))
     canvas.fill(trees, ink.mix("near", "pine", 0.35))
     fall = canvas.pen().polygon(
         [(x - 0.046, lip - 0.004), (x + 0.046, lip - 0.004), (x + 0.06, 1.0), (x - 0.062, 1.0)]

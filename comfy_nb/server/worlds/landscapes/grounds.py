@@ -207,12 +207,12 @@ def _beach(canvas: Canvas, rng: Random, top: float) -> None:
 
 def _snow(canvas: Canvas, rng: Random, trees: bool = False) -> None:
     _plain(canvas, canvas.ink.mix("snow", "snow_shade", 0.35), "snow")
-    for base, height, amount in ((0.78, 0.05, 0.5), (0.89, 0.07, 0.28), (1.0, 0.07, 0.0)):
+    for base, height, amount in ((0.78, 0.05, 0.3), (0.89, 0.07, 0.12), (1.0, 0.07, 0.0)):
         line = rolling(rng, canvas.aspect, base, height, 0.7)
         drift = canvas.pen().polygon(line)
         shade = smooth((canvas.y - base + height) / 0.16)
         canvas.fill(drift, canvas.ink.mix("snow", "snow_shade", amount))
-        canvas.fill(drift, "snow_shade", 0.75 * shade)
+        canvas.fill(drift, "snow_shade", 0.6 * shade)
         rim = canvas.pen().polygon(line).without(canvas.pen().polygon([(x, y + 0.008) for x, y in line]))
         canvas.fill(rim, canvas.ink.mix("snow", "glow", 0.25), 0.9)
     if trees:

@@ -89,9 +89,20 @@ def _flat(array: Floats, kept: int) -> Floats:
 
 def _log_prior(parts: Sequence[Part]) -> Table:
     """Give log p(part | palette) as [G, K]."""
-    odds = np.array(
-        [[part.bonus + RARE * (palette.name in part.rare_in) for part in parts] for palette in PALETTES]
-    )
+    odds = [[part.bonus + RARE * (palette.name in part.rare_in) for part in parts] for palette in PALETTES]
+    return _normalised(np.array(odds))
+
+
+def _log_ground_prior() -> Table:
+    """Give log p(ground | palette, subject) as [G, K, S]: a boat likes water, a cactus sand."""
+    strange = [
+        [bool(subject.at_home) and subject.at_home.isdisjoint(part.tags) for subject in SUBJECTS]
+        for part in GROUNDS
+    ]
+    return _normalised(_log_prior(GROUNDS)[:, :, None] + RARE * np.array(strange))
+
+
+def _normalised(odds: Table) -> Table:
     return odds - np.log(np.exp(odds).sum(axis=1, keepdims=True))
 
 
@@ -116,11 +127,13 @@ class Lexicon:
         """Give the prior of a prompt. A word moves everything that carries it, so "moon" also pulls towards night."""
         bonus = [np.zeros(len(sets)) for sets in self.tag_sets]
         for word, weight in zip(conditioning.words, conditioning.weights, strict=True):
-            for table, sets in zip(bonus, self.tag_sets, strict=True):
-                table += WORD_BONUS * weight * _carriers(word, sets)
+            bonus = [
+                table + WORD_BONUS * weight * _carriers(word, sets)
+                for table, sets in zip(bonus, self.tag_sets, strict=True)
+            ]
         palette, *parts, subject = bonus
         # Not normalised again per palette: that would undo the pull of a word on the palette.
-        tables = tuple(table + extra for table, extra in zip(self.base.parts, parts, strict=True))
+        tables = tuple(table + extra[:, None] for table, extra in zip(self.base.parts, parts, strict=True))
         return Prior(self.base.palette + palette, tables, self.base.subject + subject)
 
 
@@ -129,7 +142,7 @@ def build_lexicon() -> Lexicon:
     groups: tuple[Sequence[Part], ...] = (*PARTS, SUBJECTS)
     base = Prior(
         np.full(len(PALETTES), -np.log(len(PALETTES))),
-        tuple(_log_prior(parts) for parts in PARTS),
+        (_log_prior(SKIES)[:, :, None], _log_prior(BACKDROPS)[:, :, None], _log_ground_prior()),
         _log_prior(SUBJECTS),
     )
     tags = tuple(tuple(part.tags for part in parts) for parts in groups)

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import ImageColor
 
 Floats = NDArray[np.float32]
 
@@ -62,7 +61,7 @@ class Ink:
 
 
 def _rgb(hex_colour: str) -> Floats:
-    return np.array(ImageColor.getrgb(hex_colour)[:3], np.float32) / 255.0
+    return np.frombuffer(bytes.fromhex(hex_colour[1:]), np.uint8).astype(np.float32) / np.float32(255.0)
 
 
 def _resolve(palette: Palette, colour: str) -> Floats:
@@ -77,6 +76,7 @@ def _resolve(palette: Palette, colour: str) -> Floats:
 
 
 LIT = {
+    "bird": "#3a4560",
     "snow": "#ffffff",
     "snow_shade": "#c3d5ea",
     "sand": "#f0d7a2",
@@ -174,6 +174,7 @@ PALETTES: tuple[Palette, ...] = (
         water_dark="#6b3a72",
         glint="#ffe3a0",
         lamp="#ffe28a",
+        bird="#ffe3b8",
         shadow="#2c1740",
     ),
     _palette(
@@ -222,6 +223,7 @@ PALETTES: tuple[Palette, ...] = (
         water_dark="#0e2052",
         glint="#dbe8ff",
         lamp="#ffd873",
+        bird="#c9d8ff",
         shadow="#050d24",
     ),
     _palette(
@@ -246,6 +248,7 @@ PALETTES: tuple[Palette, ...] = (
         water_dark="#341470",
         glint="#ffd6fb",
         lamp="#ffd98a",
+        bird="#ffd6fb",
         shadow="#140638",
     ),
     _palette(
@@ -270,6 +273,7 @@ PALETTES: tuple[Palette, ...] = (
         water_dark="#3a4b5a",
         glint="#e6eef0",
         lamp="#ffe19a",
+        bird="#eef3f5",
         shadow="#1a262e",
     ),
     _palette(
@@ -294,6 +298,7 @@ PALETTES: tuple[Palette, ...] = (
         water_dark="#0a3d4b",
         glint="#b8ffd8",
         lamp="#ffe08a",
+        bird="#c8ffe4",
         shadow="#031a22",
     ),
     _palette(
@@ -379,6 +384,7 @@ PALETTES: tuple[Palette, ...] = (
         water_dark="#641f2c",
         glint="#ffd9a8",
         lamp="#ffe08a",
+        bird="#ffd9b0",
         shadow="#33101a",
         sand="#e58a56",
         sand_shade="#b65a3a",

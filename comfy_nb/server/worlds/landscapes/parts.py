@@ -32,6 +32,8 @@ class Part:
     rare_in: frozenset[str] = frozenset()
     bonus: float = 0.0
     """Added to its log prior."""
+    at_home: frozenset[str] = frozenset()
+    """For a subject: the words of the grounds that it likes to stand on; empty for any."""
 
     def paint(self, canvas: Canvas) -> None:
         """Draw it on the canvas."""

@@ -219,7 +219,7 @@ def _flock(canvas: Canvas, rng: Random, u: float, y: float) -> None:
         for way in (-1, 1):
             bow = [(x, top), (x + way * span * 0.55, top - span * 0.42), (x + way * span, top - span * 0.12)]
             wings.line(bow, 0.0055)
-    canvas.fill(wings, canvas.ink.mix("near", "shadow", 0.6), 0.95 * _edge(canvas, 0.06))
+    canvas.fill(wings, "bird", 0.95 * _edge(canvas, 0.06))
 
 
 def _planet(
@@ -248,9 +248,9 @@ def _planet(
     night = (
         canvas.pen()
         .ellipse(x, y, radius)
-        .without(canvas.pen().ellipse(x - radius * 0.42, y - radius * 0.3, radius * 1.12))
+        .without(canvas.pen().ellipse(x - radius * 0.3, y - radius * 0.24, radius * 1.06))
     )
-    canvas.fill(night, "zenith", 0.6)
+    canvas.fill(night, "zenith", 0.5)
     canvas.fill(front, colours[2], 0.95)
     canvas.fill(canvas.pen().ellipse(x + radius * 2.3, y - radius * 0.9, radius * 0.2), "light", 0.9)
 
@@ -325,8 +325,8 @@ def _comet(canvas: Canvas, rng: Random, u: float, y: float) -> None:
 
 _RED_BALLOON = ("#e8484f", "#ffd166")
 _BLUE_BALLOON = ("#3f7fd9", "#fff1d6")
-_SATURN = ("#f0b27a", "#c97b5a", "#f6d7a8")
-_VIOLET_WORLD = ("#8f7bd9", "#5f4fb0", "#e6b8e8")
+_SATURN = ("*f2bd85", "*cf8058", "*f8dcb0")
+_VIOLET_WORLD = ("*9fb4f5", "*6f6fd8", "*f5c4ea")
 
 SKIES: tuple[Part, ...] = (
     *variants("clear sky", "clear cloudless empty", (_clear,)),
@@ -349,7 +349,7 @@ SKIES: tuple[Part, ...] = (
     ),
     *variants(
         "full moon",
-        "moon moonlight moonlit full",
+        "moon moonlight moonlit full night",
         (
             partial(_full_moon, u=0.29, y=0.145, radius=0.072),
             partial(_full_moon, u=0.73, y=0.13, radius=0.064),
@@ -358,19 +358,19 @@ SKIES: tuple[Part, ...] = (
     ),
     *variants(
         "crescent moon",
-        "moon moonlight crescent",
+        "moon moonlight crescent night",
         (partial(_crescent, u=0.3, y=0.13, radius=0.062), partial(_crescent, u=0.72, y=0.15, radius=0.068)),
         rare_in=BRIGHT,
     ),
     *variants(
         "stars",
-        "star starry starlight",
+        "star starry starlight night",
         (partial(_stars, count=70), partial(_stars, count=110), partial(_stars, count=160)),
         rare_in=BRIGHT,
     ),
     *variants(
         "galaxy",
-        "galaxy milky nebula star starry cosmic space universe",
+        "galaxy milky nebula star starry cosmic space universe night",
         (
             partial(_milky_way, u=0.5, slope=-0.36),
             partial(_milky_way, u=0.45, slope=0.3),
@@ -403,12 +403,12 @@ SKIES: tuple[Part, ...] = (
     *variants(
         "birds",
         "bird gull flock flying",
-        (partial(_flock, u=0.64, y=0.1), partial(_flock, u=0.34, y=0.13)),
+        (partial(_flock, u=0.64, y=0.13), partial(_flock, u=0.34, y=0.16)),
         rare_in=DARK,
     ),
     *variants(
         "planet",
-        "planet saturn ring space",
+        "planet saturn ring space night",
         (
             partial(_planet, u=0.7, y=0.15, radius=0.07, colours=_SATURN),
             partial(_planet, u=0.3, y=0.15, radius=0.078, colours=_VIOLET_WORLD),
@@ -428,7 +428,7 @@ SKIES: tuple[Part, ...] = (
     ),
     *variants(
         "northern lights",
-        "aurora northern polar borealis",
+        "aurora northern polar borealis night",
         (
             partial(_aurora, colours=("*5dffb0", "*a45cff"), drop=0.29),
             partial(_aurora, colours=("*4af0e0", "*ff6bd0"), drop=0.26),
@@ -437,7 +437,7 @@ SKIES: tuple[Part, ...] = (
     ),
     *variants(
         "shooting star",
-        "comet meteor shooting star",
+        "comet meteor shooting star night",
         (partial(_comet, u=0.36, y=0.2), partial(_comet, u=0.56, y=0.17)),
         rare_in=BRIGHT,
     ),

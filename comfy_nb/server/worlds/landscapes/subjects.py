@@ -13,9 +13,6 @@ from comfy_nb.server.worlds.landscapes.figures import animals, buildings, object
 from comfy_nb.server.worlds.landscapes.figures.stage import Stage
 from comfy_nb.server.worlds.landscapes.parts import Part
 
-FOOT = 0.88
-"""Where subjects stand, as a height in the picture."""
-
 Figure = Callable[[Stage], None]
 
 
@@ -31,53 +28,66 @@ def _placed(figure: Figure, u: float, foot: float, size: float) -> Callable[[Can
 
 
 def _at(
+    figure: Figure,
     name: str,
     tags: str,
-    figure: Figure,
     places: tuple[float, ...],
-    size: float,
-    foot: float = FOOT,
+    *,
+    foot: float = 0.88,
+    size: float = 1.0,
+    on: frozenset[str] = frozenset(),
     rare_in: frozenset[str] = frozenset(),
 ) -> tuple[Part, ...]:
+    """Make one subject for each place, given as a share of the width; `foot` is its height in the picture."""
     words = frozenset(tags.split())
     return tuple(
-        Part(f"{name} {number}", words, _placed(figure, u, foot, size), rare_in)
+        Part(f"{name} {number}", words, _placed(figure, u, foot, size), rare_in, at_home=on)
         for number, u in enumerate(places, start=1)
     )
 
 
 _COLD = frozenset({"winter", "aurora"})
 _WARM = frozenset({"summer", "autumn", "mars", "sunset"})
+_LAND = frozenset({"meadow", "field", "snow", "sand", "path"})
+_GREEN = frozenset({"meadow", "field", "path"})
 
 SUBJECTS: tuple[Part, ...] = (
     Part("nothing", frozenset({"empty", "nothing"}), _nothing, bonus=1.0),
     *_at(
+        objects.galaxy_bottle,
         "galaxy bottle",
         "bottle glass galaxy purple magic",
-        objects.galaxy_bottle,
         (0.5, 0.34, 0.67),
-        1.12,
-        0.9,
+        foot=0.9,
+        size=1.12,
+        on=_LAND,
     ),
-    *_at("red bottle", "bottle glass red potion", objects.red_bottle, (0.64,), 1.0, 0.9),
-    *_at("green bottle", "bottle glass green potion", objects.green_bottle, (0.36,), 1.0, 0.9),
-    *_at("ship in a bottle", "bottle glass ship", objects.ship_bottle, (0.5,), 1.0, 0.91),
-    *_at("tree", "tree oak leaf leaves", plants.tree, (0.3, 0.7), 1.0),
-    *_at("pine", "pine fir tree conifer", plants.big_pine, (0.26, 0.72), 1.0),
-    *_at("palm", "palm tree coconut", plants.palm, (0.32, 0.68), 1.0, rare_in=_COLD),
-    *_at("house", "house cottage home hut cabin", buildings.house, (0.3, 0.5, 0.7), 1.0, 0.87),
-    *_at("castle", "castle fortress tower palace", buildings.castle, (0.36, 0.64), 1.0, 0.87),
-    *_at("windmill", "windmill mill", buildings.windmill, (0.34, 0.68), 1.0, 0.87),
-    *_at("lighthouse", "lighthouse beacon tower", buildings.lighthouse, (0.28, 0.72), 1.0, 0.87),
-    *_at("tent", "tent camp camping campfire", buildings.tent, (0.38, 0.62), 1.0, 0.89),
-    *_at("sailboat", "boat sailboat ship sail yacht", objects.sailboat, (0.34, 0.6), 1.0, 0.83),
-    *_at("rocket", "rocket spaceship shuttle", objects.rocket, (0.4, 0.66), 1.0, 0.88),
-    *_at("cactus", "cactus saguaro", plants.cactus, (0.32, 0.68), 1.0, rare_in=_COLD),
-    *_at("mushroom", "mushroom toadstool fungus", plants.mushroom, (0.4, 0.62), 1.0, 0.9),
-    *_at("snowman", "snowman", objects.snowman, (0.36, 0.64), 1.0, 0.89, _WARM),
-    *_at("black cat", "cat black kitten kitty", animals.black_cat, (0.42,), 1.0, 0.9),
-    *_at("orange cat", "cat orange ginger kitten kitty", animals.orange_cat, (0.6,), 1.0, 0.9),
-    *_at("white cat", "cat white kitten kitty", animals.white_cat, (0.5,), 1.0, 0.9),
-    *_at("fox", "fox", animals.fox, (0.38, 0.64), 1.0, 0.9),
-    *_at("deer", "deer stag", animals.deer, (0.36, 0.66), 1.0, 0.89),
+    *_at(objects.red_bottle, "red bottle", "bottle glass red potion", (0.64,), foot=0.9, on=_LAND),
+    *_at(objects.green_bottle, "green bottle", "bottle glass green potion", (0.36,), foot=0.9, on=_LAND),
+    *_at(objects.ship_bottle, "ship in a bottle", "bottle glass ship", (0.5,), foot=0.91, on=_LAND),
+    *_at(plants.tree, "tree", "tree oak leaf", (0.3, 0.7), on=_GREEN),
+    *_at(plants.big_pine, "pine", "pine fir tree conifer", (0.26, 0.72), on=_GREEN | {"snow"}),
+    *_at(plants.palm, "palm", "palm tree coconut", (0.32, 0.68), on=frozenset({"sand"}), rare_in=_COLD),
+    *_at(buildings.house, "house", "house cottage home hut cabin", (0.3, 0.5, 0.7), foot=0.87, on=_LAND),
+    *_at(buildings.castle, "castle", "castle fortress palace", (0.36, 0.64), foot=0.87, on=_LAND),
+    *_at(buildings.windmill, "windmill", "windmill mill", (0.34, 0.68), foot=0.87, on=_GREEN),
+    *_at(buildings.lighthouse, "lighthouse", "lighthouse beacon", (0.28, 0.72), foot=0.87),
+    *_at(buildings.tent, "tent", "tent camp camping campfire", (0.38, 0.62), foot=0.89, on=_LAND),
+    *_at(
+        objects.sailboat,
+        "sailboat",
+        "boat sailboat ship sail sailing yacht",
+        (0.34, 0.6),
+        foot=0.83,
+        on=frozenset({"lake"}),
+    ),
+    *_at(objects.rocket, "rocket", "rocket spaceship shuttle", (0.4, 0.66), on=_LAND),
+    *_at(plants.cactus, "cactus", "cactus saguaro", (0.32, 0.68), on=frozenset({"sand"}), rare_in=_COLD),
+    *_at(plants.mushroom, "mushroom", "mushroom toadstool", (0.4, 0.62), foot=0.9, on=_GREEN),
+    *_at(objects.snowman, "snowman", "snowman", (0.36, 0.64), foot=0.89, on=frozenset({"snow"}), rare_in=_WARM),
+    *_at(animals.black_cat, "black cat", "cat black kitten kitty", (0.42,), foot=0.9, on=_LAND),
+    *_at(animals.orange_cat, "orange cat", "cat orange ginger kitten kitty", (0.6,), foot=0.9, on=_LAND),
+    *_at(animals.white_cat, "white cat", "cat white kitten kitty", (0.5,), foot=0.9, on=_LAND),
+    *_at(animals.fox, "fox", "fox", (0.38, 0.64), foot=0.9, on=_LAND),
+    *_at(animals.deer, "deer", "deer stag", (0.36, 0.66), foot=0.89, on=_LAND),
 )
