@@ -57,11 +57,12 @@ def _parser() -> argparse.ArgumentParser:
 
 def serve(arguments: list[str]) -> int:
     """Run the embedded server in this process until it is told to stop."""
+    from comfy_nb.server.__main__ import main as serve_main  # noqa: PLC0415 (only when wanted)
+
     try:
-        from comfy_nb.server.__main__ import main as serve_main  # noqa: PLC0415 (needs the demo extra)
+        return serve_main(arguments)
     except ModuleNotFoundError as error:
         return _needs_demo(error)
-    return serve_main(arguments)
 
 
 def demo(parsed: argparse.Namespace) -> int:
@@ -111,7 +112,7 @@ def _has_display() -> bool:
 
 
 def _needs_demo(error: ModuleNotFoundError) -> int:
-    return _refuse(NEEDS_DEMO.format(missing=error.name))
+    return _refuse(NEEDS_DEMO.format(missing=(error.name or str(error)).partition(".")[0]))
 
 
 def _refuse(sentence: str) -> int:

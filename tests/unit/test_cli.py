@@ -80,3 +80,14 @@ def test_without_the_demo_extra_it_says_what_to_install(arguments: list[str], mi
     assert done.returncode == 1
     assert f"({missing} is missing): pip install 'comfy-nb[demo]'" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_serve_runs_the_embedded_server_until_its_input_closes():
+    child = subprocess.Popen(
+        [*PROGRAM, "serve", "--port", "0"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    with child:
+        serving = json.loads(child.stdout.readline())
+        assert httpx2.get(f"{serving['url']}/system_stats", timeout=20).status_code == 200
+        child.stdin.close()
+        assert child.wait(timeout=20) == 0
