@@ -12,6 +12,7 @@ from typing import Literal
 
 from comfy_nb.errors import Problem
 from comfy_nb.wire import messages as wire
+from comfy_nb.wire.fields import clip
 from comfy_nb.wire.records import NodeOutput, parse_output
 
 __all__ = [
@@ -38,6 +39,8 @@ __all__ = [
     "Warned",
     "from_message",
 ]
+
+MAX_TEXT = 300  # characters of a server's own words that are shown in one line
 
 Outcome = Literal["succeeded", "failed", "cancelled"]
 Link = Literal["connected", "connecting", "reconnecting", "closed"]
@@ -247,10 +250,15 @@ def from_message(message: wire.Message) -> Event | None:
         case wire.Executed(node=node, display_node=display, output=output):
             return NodeExecuted(node, parse_output(node, display, output))
         case wire.ProgressText(node=node, text=text):
-            return NodeText(node, text)
+            return NodeText(node, _line(text))
         case wire.ExecutionError() if message.blocked:
-            return Warned(message.exception_message.strip() or "Execution was blocked.")
+            return Warned(_line(message.exception_message) or "Execution was blocked.")
         case wire.ExecutionSuccess() | wire.ExecutionError() | wire.ExecutionInterrupted():
             return Finishing()
         case _:
             return None
+
+
+def _line(text: str) -> str:
+    """A server's words in one line of readable length."""
+    return clip(" ".join(text[: 4 * MAX_TEXT].split()), MAX_TEXT)

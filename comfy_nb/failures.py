@@ -18,8 +18,7 @@ def rejection(reply: PromptRejected, plan: Plan) -> Failure:
     """Why the server refused the prompt: every node and input that it named."""
     problems = [_problem(error, plan) for error in reply.node_errors]
     if not problems:
-        text = ": ".join(part for part in (reply.message, reply.details) if part)
-        problems.append(Problem(_line(text) or "the server gave no reason"))
+        problems.append(Problem(_both(reply.message, reply.details) or "the server gave no reason"))
     more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
     return Failure("rejected", f"Rejected by the server: {problems[0]}{more}", tuple(problems))
 
@@ -46,12 +45,12 @@ def _failed(error: ExecutionError | None, plan: Plan) -> Failure:
         return Failure("execution", text, (Problem(text),))
     shown = plan.display_id(error.node_id) or error.node_id
     label = _label(shown, error.node_type, plan)
-    message = _line(error.exception_message) or error.exception_type or "no message"
+    message = _line(error.exception_message) or _line(error.exception_type) or "no message"
     return Failure(
         "execution",
         f"{label} failed: {message}",
         (Problem(message, shown, label),),
-        detail="".join(error.traceback)[:MAX_DETAIL],
+        detail="".join(error.traceback)[-MAX_DETAIL:],  # the fault stands last
         exception_type=error.exception_type,
     )
 
@@ -77,7 +76,7 @@ def _sentence(error: NodeError) -> str:
         case "missing_node_type" | "invalid_prompt":
             return _line(error.message)
         case _:
-            return _line(": ".join(part for part in (error.message, error.details) if part))
+            return _both(error.message, error.details)
 
 
 def _allowed(allowed: str) -> str:
@@ -87,6 +86,12 @@ def _allowed(allowed: str) -> str:
 def _label(node_id: str, class_type: str, plan: Plan) -> str:
     planned = next((node.label for node in plan.nodes if node.id == node_id), "")
     return planned or class_type or "node"
+
+
+def _both(message: str, details: str) -> str:
+    """The server's message and details in one line; it often says the same in both."""
+    parts = dict.fromkeys(part for part in (_line(message), _line(details)) if part)
+    return _line(": ".join(parts))
 
 
 def _line(text: str) -> str:

@@ -34,6 +34,9 @@ FINAL: frozenset[Status] = frozenset({"succeeded", "failed", "cancelled", "lost"
 ALMOST = 0.99  # overall progress stops here until the outputs have been fetched
 PACE_WINDOW = 8  # observations from which speed is taken; enough to smooth, few enough to follow a change
 MIN_PACE_STEPS = 3  # no speed and no time left before this many steps have been seen
+LONGEST_BAR = 2.0**53  # steps; whole numbers beyond are not exact, in Python's floats or in a page
+MIN_RATE = 1e-9  # steps per second; slower, or faster than its inverse, is nonsense from a server
+MAX_WARNINGS = 50  # what a server may make us say; more would not be read
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,15 +82,21 @@ class Pace:
         """Steps per second over the window; None before there is enough to say."""
         if len(self.seen) < MIN_PACE_STEPS:
             return None
-        (t0, v0), (t1, v1) = self.seen[0], self.seen[-1]
-        return (v1 - v0) / (t1 - t0) if t1 > t0 and v1 > v0 else None
+        return _rate(self.seen[0], self.seen[-1])
 
     @property
     def spread(self) -> tuple[float, float] | None:
         """The slowest and fastest steps per second between neighbours in the window."""
         pairs = zip(self.seen, self.seen[1:], strict=False)
-        rates = [(b[1] - a[1]) / (b[0] - a[0]) for a, b in pairs if b[0] > a[0]]
+        rates = [rate for before, after in pairs if (rate := _rate(before, after)) is not None]
         return (min(rates), max(rates)) if self.speed is not None and rates else None
+
+
+def _rate(before: tuple[float, float], after: tuple[float, float]) -> float | None:
+    """Steps per second between two observations; None where no such number is worth telling."""
+    seconds, steps = after[0] - before[0], after[1] - before[1]
+    rate = steps / seconds if seconds > 0 else 0.0
+    return rate if MIN_RATE < rate < 1 / MIN_RATE else None  # bars of custom nodes may say anything
 
 
 def _no_nodes() -> Mapping[str, NodeRun]:
@@ -148,10 +157,10 @@ def differences(run: Run, reported: Iterable[NodeProgress]) -> Iterator[ev.Event
     """
     for report in reported:
         known = run.nodes.get(report.node_id, NodeRun())
-        if report.state == "finished":
-            if known.state not in OVER:
-                yield ev.NodeFinished(report.node_id)
-            continue
+        if report.state == "finished" and known.state not in OVER:
+            yield ev.NodeFinished(report.node_id)
+        if report.state != "running" or known.state == "done":
+            continue  # a node runs once: this picture is older than what is known
         if known.state != "running":
             yield ev.NodeStarted(report.node_id)
         value, most = clamped(report.value, report.max)
@@ -161,7 +170,7 @@ def differences(run: Run, reported: Iterable[NodeProgress]) -> Iterator[ev.Event
 
 def clamped(value: float, most: float) -> tuple[float, float]:
     """A bar that makes sense: at least one step, and 0 to all of them done."""
-    most = max(most, 1.0)
+    most = min(max(most, 1.0), LONGEST_BAR)
     return min(max(value, 0.0), most), most
 
 
@@ -181,22 +190,25 @@ def fold(run: Run, event: ev.Event, at: float) -> Run:
             return replace(run, status="queued", queued_at=at) if run.status == "new" else run
         case ev.Positioned(position=position):
             return _positioned(run, position, at)
-        case ev.Rejected(failure=failure):
-            return replace(run, status="failed", failure=failure, ended_at=at)
-        case ev.Vanished(cause=cause, cancelled=cancelled):
-            return replace(run, status="cancelled" if cancelled else "lost", cause=cause, ended_at=at)
         case ev.Settled():
             return _settled(run, event, at)
         case ev.Ended():
             return _ended(run, at)
+        case ev.Rejected() | ev.Vanished() if run.outcome is not None:
+            return run  # the history has spoken
+        case ev.Rejected(failure=failure):
+            return replace(run, status="failed", failure=failure, ended_at=at)
+        case ev.Vanished(cause=cause, cancelled=cancelled):
+            return replace(run, status="cancelled" if cancelled else "lost", cause=cause, ended_at=at)
         case ev.Stopping():
             return run if run.stopping else replace(run, stopping=True)
         case ev.OutputArrived(index=index):
             return replace(run, outputs=max(run.outputs, index + 1))
         case ev.Warned(text=text):
-            return run if text in run.warnings else replace(run, warnings=(*run.warnings, text))
+            told = text in run.warnings or len(run.warnings) >= MAX_WARNINGS
+            return run if told else replace(run, warnings=(*run.warnings, text))
         case _:
-            return _heard(run, event, at)
+            return run if run.outcome is not None else _heard(run, event, at)
 
 
 def _positioned(run: Run, position: int, at: float) -> Run:
@@ -210,7 +222,8 @@ def _positioned(run: Run, position: int, at: float) -> Run:
 def _running(run: Run, at: float) -> Run:
     if run.status == "running":
         return run
-    return replace(run, status="running", position=None, queued_at=run.queued_at or at, started_at=at)
+    queued_at = at if run.queued_at is None else run.queued_at
+    return replace(run, status="running", position=None, queued_at=queued_at, started_at=at)
 
 
 def _settled(run: Run, event: ev.Settled, at: float) -> Run:
@@ -222,9 +235,8 @@ def _settled(run: Run, event: ev.Settled, at: float) -> Run:
         if node_id not in nodes:
             nodes[node_id] = NodeRun("cached")
     if event.failure is not None:
-        for problem in event.failure.problems:
-            known = nodes.get(problem.node_id, NodeRun(started_at=at))
-            nodes[problem.node_id] = replace(known, state="failed", ended_at=at)
+        for node_id in {problem.node_id for problem in event.failure.problems} - {""}:
+            nodes[node_id] = replace(nodes.get(node_id, NodeRun()), state="failed", ended_at=at)
     run = replace(
         run,
         outcome=event.outcome,
@@ -276,14 +288,11 @@ def _heard(run: Run, event: ev.Event, at: float) -> Run:
         case ev.Progressed(node_id=node, value=value, max=most):
             return _moved(run, node, value, most, at)
         case ev.NodeFinished(node_id=node):
-            known = run.nodes.get(node, NodeRun(started_at=at))
-            return _with_nodes(run, {} if known.state in OVER else {node: _done(known, at)})
+            return _node_over(run, node, at)
         case ev.Preview():
             return replace(run, previews=run.previews + 1)
         case ev.NodeExecuted(node_id=node):
-            known = run.nodes.get(node, NodeRun(started_at=at))
-            changed = _with_nodes(run, {} if known.state in OVER else {node: _done(known, at)})
-            return replace(changed, executed=run.executed + 1)
+            return replace(_node_over(run, node, at), executed=run.executed + 1)
         case ev.NodeText(text=text):
             return run if text == run.text else replace(run, text=text)
         case _:
@@ -291,7 +300,7 @@ def _heard(run: Run, event: ev.Event, at: float) -> Run:
 
 
 def _wanted(run: Run, preview: ev.Preview) -> bool:
-    if run.finishing or run.outcome is not None:
+    if run.finishing:
         return False
     node = run.nodes.get(preview.node_id)
     return node is None or node.state in ("running", "waiting")
@@ -299,26 +308,34 @@ def _wanted(run: Run, preview: ev.Preview) -> bool:
 
 def _node_started(run: Run, node_id: str, at: float) -> Run:
     known = run.nodes.get(node_id, NodeRun())
-    if known.state == "running":
-        return run if run.current == node_id else replace(run, current=node_id, text="")
-    started = NodeRun("running", started_at=known.started_at or at)
-    return replace(_with_nodes(run, {node_id: started}), current=node_id, text="")
+    if known.state == "done":
+        return run  # a doubled or late word: a node runs once
+    if known.state != "running":
+        run = _with_nodes(run, {node_id: NodeRun("running", started_at=at)})
+    return _turned_to(run, node_id)
 
 
-def _done(node: NodeRun, at: float) -> NodeRun:
-    return replace(node, state="done", ended_at=node.ended_at or at)
+def _turned_to(run: Run, node_id: str) -> Run:
+    return run if run.current == node_id else replace(run, current=node_id, text="")
+
+
+def _node_over(run: Run, node_id: str, at: float) -> Run:
+    known = run.nodes.get(node_id, NodeRun())
+    return (
+        run if known.state in OVER else _with_nodes(run, {node_id: replace(known, state="done", ended_at=at)})
+    )
 
 
 def _moved(run: Run, node_id: str, value: float, most: float, at: float) -> Run:
     known = run.nodes.get(node_id, NodeRun(started_at=at))
-    if known.state in OVER and value >= known.value:
-        return run  # a doubled or late report of what is over
+    if known.state in OVER:
+        return run  # a doubled or late report
     value, most = clamped(value, most)
-    if known.state == "running" and (known.value, known.max) == (value, most) and run.current == node_id:
-        return run
-    bar = replace(known, state="running", value=value, max=most, ended_at=None)
+    if known.state == "running" and (known.value, known.max) == (value, most):
+        return _turned_to(run, node_id)
+    bar = replace(known, state="running", value=value, max=most)
     pace = run.pace.observe(node_id, bar.value, at) if bar.has_bar else run.pace
-    return replace(_with_nodes(run, {node_id: bar}), current=node_id, pace=pace)
+    return replace(_turned_to(_with_nodes(run, {node_id: bar}), node_id), pace=pace)
 
 
 def _with_nodes(run: Run, changed: Mapping[str, NodeRun]) -> Run:

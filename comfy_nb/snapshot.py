@@ -96,7 +96,7 @@ class Snapshot:
         }
 
     def __str__(self) -> str:
-        """One honest line, such as ``running 58 % KSampler 12/20``."""
+        """One honest line, such as ``running 58% KSampler 12/20``."""
         parts: list[str] = [self.status]
         if self.status == "running":
             parts.append(f"{self.progress:.0%}")
