@@ -7,6 +7,7 @@ long as somebody holds their `Blob`.
 
 from __future__ import annotations
 
+import os
 import shutil
 import tempfile
 import threading
@@ -33,7 +34,9 @@ class Blob:
 
     @property
     def data(self) -> bytes:
-        """The bytes, from memory or disk. Raises `OutputError` if they had to be dropped."""
+        """The bytes, from memory or disk. Raises `OutputError` if they had to be dropped, or were freed."""
+        if not self._finalizer.alive:
+            raise OutputError("These bytes are not kept any more: they were let go of on request.")
         return self._store.get(self._key)
 
     def free(self) -> None:
@@ -61,7 +64,10 @@ class Store:
         self._folder: Path | None = None
 
     def put(self, data: bytes, kind: Kind) -> Blob:
-        """Keep `data` and return its handle. Writes to disk when the cap is passed: not for the loop thread."""
+        """Keep `data` and return its handle. Writes to disk when the cap is passed: not for the loop thread.
+
+        Raises OSError if the disk does not take what must go there; what was kept before still is.
+        """
         with self._lock:
             key, self._next = self._next, self._next + 1
             self._kind[key] = kind
@@ -93,9 +99,7 @@ class Store:
             data = self._memory[kind].pop(key, None)
             if data is not None:
                 self.in_memory[kind] -= len(data)
-            if key in self._files:
-                self.on_disk -= self._files.pop(key)
-                self._path(key).unlink(missing_ok=True)
+            self._forget_file(key)
 
     def _remember(self, key: int, data: bytes) -> None:
         kind = self._kind[key]
@@ -104,25 +108,46 @@ class Store:
 
     def _shrink(self, kind: Kind) -> None:
         while self.in_memory[kind] > self.caps[kind] and self._memory[kind]:
-            key, data = self._memory[kind].popitem(last=False)
-            self.in_memory[kind] -= len(data)
+            key, data = next(iter(self._memory[kind].items()))
+            if len(data) > self.spill_cap:
+                self.discard(key)
+                continue
             self._spill(key, data)
+            if self._memory[kind].pop(key, None) is not None:
+                self.in_memory[kind] -= len(data)
+            else:  # discarded while it was written
+                self._forget_file(key)
 
     def _spill(self, key: int, data: bytes) -> None:
-        while self._files and self.on_disk + len(data) > self.spill_cap:
-            self.discard(next(iter(self._files)))
-        if len(data) > self.spill_cap:
-            self._kind.pop(key, None)
-            return
-        self._path(key).write_bytes(data)
+        while (
+            self.on_disk + len(data) > self.spill_cap
+            and (oldest := next(iter(self._files), None)) is not None
+        ):
+            self.discard(oldest)
         self._files[key] = len(data)
         self.on_disk += len(data)
+        try:
+            self._path(key).write_bytes(data)
+        except OSError:
+            self._forget_file(key)
+            raise
+
+    def _forget_file(self, key: int) -> None:
+        size = self._files.pop(key, None)
+        if size is not None:
+            self.on_disk -= size
+            self._path(key).unlink(missing_ok=True)
 
     def _path(self, key: int) -> Path:
         if self._folder is None:
             self._folder = Path(tempfile.mkdtemp(prefix="comfy_nb-"))
-            weakref.finalize(self, shutil.rmtree, self._folder, ignore_errors=True)
+            weakref.finalize(self, _remove, self._folder, os.getpid())
         return self._folder / str(key)
+
+
+def _remove(folder: Path, owner: int) -> None:
+    if os.getpid() == owner:  # not in a forked child, whose parent still needs it
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 _store = Store()
