@@ -6,6 +6,7 @@ The bytes are fetched while the job runs, so nothing here talks to a server.
 from __future__ import annotations
 
 import io
+import re
 import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -123,7 +124,7 @@ class Output:
         """Write the bytes as they are to `path`, or into it under their own name if it is a folder."""
         target = Path(path)
         if target.is_dir():
-            target /= Path(self.name).name or f"{self.node_id}.txt"
+            target /= _file_name(self.name or f"{self.node_id}.txt")
         target.write_bytes(self.data)
         return target
 
@@ -163,6 +164,12 @@ class Outputs(Sequence[Output]):
                 f"{key!r} has put out nothing{'' if nodes else ', and no node has that name'}. {self._there_is()}"
             )
         return Outputs(found, self._plan)
+
+    def __contains__(self, key: object) -> bool:
+        """Whether a node of that title, class or id has put something out, or an output is one of these."""
+        if isinstance(key, str):
+            return any(key in self._names(output) for output in self._outputs)
+        return key in self._outputs
 
     def __len__(self) -> int:
         return len(self._outputs)
@@ -232,3 +239,9 @@ class Outputs(Sequence[Output]):
     def _there_is(self) -> str:
         labels = ", ".join(map(repr, self.keys()))
         return f"There are outputs of: {labels}." if labels else "There are no outputs."
+
+
+def _file_name(name: str) -> str:
+    """The last part of a name that came from a server, so that nothing is written outside the folder."""
+    last = re.split(r"[/\\]", name)[-1].replace("\0", "")
+    return last if last.strip(".") else "output"
