@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import ipaddress
+import re
 import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -12,6 +13,8 @@ from urllib.parse import quote, unquote, urlencode, urlsplit
 from comfy_nb.errors import ConnectionFailed
 
 __all__ = ["Address"]
+
+_NO_HOST = re.compile(r"[\s\x00-\x1f\x7f\"'<>\\^`{|}]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,11 +38,12 @@ class Address:
         try:
             parts = urlsplit(text)
             host, port = parts.hostname, parts.port
-        except ValueError as error:
+        except ValueError:  # its text may quote a password
             raise ConnectionFailed(
-                f"{_safe(url)!r} is not an address: {error}. Try http://127.0.0.1:8188."
+                f"{_safe(url)!r} is not an address: the host or the port makes no sense (a password with one of"
+                " / ? # @ in it must be percent-encoded). Try http://127.0.0.1:8188."
             ) from None
-        if parts.scheme not in ("http", "https") or not host:
+        if parts.scheme not in ("http", "https") or not host or _NO_HOST.search(host):
             raise ConnectionFailed(
                 f"{_safe(url)!r} is not an address of a server: it must look like http://host:8188 or https://host/path."
             )

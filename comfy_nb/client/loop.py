@@ -24,6 +24,7 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 log = logging.getLogger("comfy_nb")
+log.addHandler(logging.NullHandler())  # without it, Python prints warnings of programs that set up no logging
 WORKERS = 2
 
 
@@ -63,6 +64,7 @@ class Loop:
     def __init__(self) -> None:
         self._pid = os.getpid()
         self.asyncio = asyncio.new_event_loop()
+        self.asyncio.set_exception_handler(_log_fault)
         self._thread = threading.Thread(target=self._main, name="comfy_nb-loop", daemon=True)
         try:
             self._thread.start()
@@ -143,6 +145,11 @@ class Loop:
                 log.exception("comfy_nb: the callback %r raised", function)
 
         self._callbacks.submit(guarded)
+
+
+def _log_fault(_: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """What asyncio would log under its own name, and so print."""
+    log.error("comfy_nb: on the loop thread: %s", context.get("message"), exc_info=context.get("exception"))
 
 
 _lock = threading.Lock()

@@ -52,7 +52,9 @@ class Router:
         match message:
             case wire.ExecutionError(blocked=True):
                 pass  # not the end: the run goes on
-            case wire.ExecutionStart() | wire.ExecutionCached() | wire.ProgressState():
+            case wire.ExecutionStart() | wire.ExecutionCached() | wire.ProgressState() | wire.Progress():
+                self.running = prompt_id
+            case wire.Executing(node=str()):
                 self.running = prompt_id
             case (
                 wire.ExecutionSuccess()
