@@ -62,6 +62,7 @@ class Prompt:
     plan: Plan
     api: dict[str, Any]
     preview: str = "auto"
+    clock: Callable[[], float] = time.monotonic  # in seconds
     run: Run = field(init=False)
     results: tuple[Result, ...] = ()
     frames: list[Frame] = field(default_factory=list[Frame])
@@ -97,7 +98,7 @@ class Prompt:
         """Fold `event` into the run and tell the listeners. Returns what they were told, None if it was dropped."""
         if isinstance(event, ev.Preview):
             event = self._placed(event)
-        changed = fold(self.run, event, time.monotonic())
+        changed = fold(self.run, event, self.clock())
         if changed is self.run:
             return None
         self.run = changed
@@ -112,7 +113,7 @@ class Prompt:
 
     def hear(self, message: wire.Message) -> tuple[ev.Event, ...]:
         """Take a message that is this prompt's; returns the events that it meant and that were not dropped."""
-        self.heard_at = time.monotonic()
+        self.heard_at = self.clock()
         if isinstance(message, wire.ProgressState):
             meant: tuple[ev.Event | None, ...] = tuple(differences(self.run, message.nodes))
         else:
@@ -132,7 +133,7 @@ class Prompt:
 
     def snapshot(self) -> Snapshot:
         """What a viewer is told at this moment."""
-        return take(self.run, time.monotonic(), heard_at=self.heard_at, previews=self.wants_previews)
+        return take(self.run, self.clock(), heard_at=self.heard_at, previews=self.wants_previews)
 
     def has(self, key: ResultKey) -> bool:
         """Whether this file or text has been collected."""
