@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
+import logging
 import os
 import shutil
 import socket
@@ -53,6 +54,7 @@ def _step_time(text: str) -> float:
 def main(argv: Sequence[str] | None = None) -> int:
     """Serve until told to end; returns the exit code."""
     arguments = parse_arguments(argv)
+    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(message)s")
     # One BLAS thread is fastest for tables of this size; read when numpy is imported, which happens below.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     try:

@@ -12,7 +12,7 @@ from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
-from starlette.routing import BaseRoute, Mount, Route
+from starlette.routing import Route, WebSocketRoute
 
 from comfy_nb.server.executor import run_worker
 from comfy_nb.server.files import Folders
@@ -29,20 +29,22 @@ ALL_METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"]
 def create_app(folders: Folders, *, step_time: float) -> Starlette:
     """The server over its folders. `step_time`: how many seconds each sampling step takes at least."""
     state = ServerState.create(folders, step_time=step_time)
-    core: list[BaseRoute] = [*socket.ROUTES, *prompts.ROUTES, *info.ROUTES, *files.ROUTES]
+    core = [*prompts.ROUTES, *info.ROUTES, *files.ROUTES]
+    sockets = [WebSocketRoute(path, socket.serve) for path in ("/ws", "/api/ws")]
+    unknown = Route("/{path:path}", _unknown, methods=ALL_METHODS)
     app = Starlette(
-        routes=[
-            *core,
-            *jobs.ROUTES,
-            Mount("/api", routes=core),
-            Route("/{path:path}", _unknown, methods=ALL_METHODS),
-        ],
+        routes=[*sockets, *core, *map(_under_api, core), *jobs.ROUTES, unknown],
         middleware=[Middleware(LoopbackOnly)],
         exception_handlers={HTTPException: _http_error},
         lifespan=_worker,
     )
     app.state.server = state
     return app
+
+
+def _under_api(route: Route) -> Route:
+    """The same route once more, where proxies and newer clients look for it."""
+    return Route(f"/api{route.path}", route.endpoint, methods=list(route.methods or ()))
 
 
 @contextlib.asynccontextmanager

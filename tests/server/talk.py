@@ -130,7 +130,7 @@ def talking(url: str, *, flags: bool = True, client_id: str | None = None) -> It
     address = f"{url.replace('http', 'ws')}/ws?clientId={client_id}"
     with (
         httpx2.Client(base_url=url, timeout=LIMIT, trust_env=False) as http,
-        connect(address, compression=None, max_size=None, proxy=None) as socket,
+        connect(address, compression=None, max_size=None, max_queue=None, proxy=None) as socket,
     ):
         talker = Talker(url, http, socket, client_id)
         if flags:

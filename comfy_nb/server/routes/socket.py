@@ -7,7 +7,6 @@ import json
 import uuid
 from typing import Any
 
-from starlette.routing import WebSocketRoute
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from comfy_nb.server.hub import Peer
@@ -16,10 +15,10 @@ from comfy_nb.server.state import ServerState, state_of
 from comfy_nb.wire.messages import Executing, FeatureFlags, Status
 from comfy_nb.wire.packing import pack
 
-__all__ = ["ROUTES"]
+__all__ = ["serve"]
 
 
-async def serve_socket(socket: WebSocket) -> None:
+async def serve(socket: WebSocket) -> None:
     """Serve one client until it goes or falls too far behind."""
     state = state_of(socket)
     await socket.accept()
@@ -70,6 +69,3 @@ def _feature_flags(text: str | None) -> dict[str, Any] | None:
         return None
     flags = message.get("data")
     return flags if is_object(flags) else None
-
-
-ROUTES = [WebSocketRoute("/ws", serve_socket)]

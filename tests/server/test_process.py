@@ -1,0 +1,186 @@
+"""The server's process: how it starts, what it survives, and that nothing of it is left behind."""
+
+from __future__ import annotations
+
+import gc
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import httpx2
+import psutil
+import pytest
+
+from comfy_nb.errors import ConnectionFailed
+from comfy_nb.server import process as process_module
+from comfy_nb.server.__main__ import main
+from comfy_nb.server.process import EmbeddedServer
+from tests.server.talk import talking, text_to_image
+
+ROOT = Path(__file__).parents[2]
+PARENT = """
+import sys, time
+from comfy_nb.server.process import EmbeddedServer
+server = EmbeddedServer.start(step_time=0)
+print(server.url, server.pid, server._folder, flush=True)
+try:
+    sys.stdin.read()
+except KeyboardInterrupt:
+    print("interrupted", flush=True)
+    sys.stdin.read()
+"""
+
+
+def eventually(condition: Callable[[], bool], limit: float = 10) -> bool:
+    deadline = time.monotonic() + limit
+    while time.monotonic() < deadline:
+        if condition():
+            return True
+        time.sleep(0.02)  # between two looks at a process that is not ours to wait for
+    return False
+
+
+def serves(url: str) -> bool:
+    try:
+        return httpx2.get(f"{url}/queue", trust_env=False).status_code == 200
+    except httpx2.TransportError:
+        return False
+
+
+@pytest.fixture
+def parent():
+    """Another Python that has started a server: (its process, the server's address, pid and folder)."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", PARENT],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )
+    url, pid, folder = process.stdout.readline().split()
+    yield process, url, int(pid), Path(folder)
+    process.kill()
+    process.communicate()
+
+
+def test_it_serves_until_it_is_closed():
+    with EmbeddedServer.start() as server:
+        assert server.url.startswith("http://127.0.0.1:")
+        assert serves(server.url)
+        assert server.running
+        folder = server._folder
+        assert folder.is_dir()
+        started = time.monotonic()
+    assert time.monotonic() - started < 3
+    assert not server.running
+    assert not psutil.pid_exists(server.pid)
+    assert not folder.exists()
+    server.close()
+
+
+def test_it_closes_in_the_middle_of_a_run():
+    with EmbeddedServer.start(step_time=2) as server, talking(server.url) as talker:
+        prompt_id = talker.post(text_to_image())
+        talker.until(lambda m: m is not None and m["type"] == "executing")
+        assert talker.http.get("/queue").json()["queue_running"][0][1] == prompt_id
+        started = time.monotonic()
+        server.close()
+        assert time.monotonic() - started < 3
+    assert not psutil.pid_exists(server.pid)
+
+
+def test_it_ends_when_it_is_forgotten():
+    server = EmbeddedServer.start()
+    pid = server.pid
+    del server
+    gc.collect()
+    assert not psutil.pid_exists(pid)
+
+
+def test_a_session_of_its_own_survives_the_interrupt_of_its_parent(parent):
+    process, url, pid, _ = parent
+    os.killpg(process.pid, signal.SIGINT)
+    assert process.stdout.readline() == "interrupted\n"
+    assert serves(url)
+    assert psutil.pid_exists(pid)
+    assert os.getsid(pid) == pid
+
+
+def test_a_killed_parent_leaves_no_process_and_no_files(parent):
+    process, _, pid, folder = parent
+    assert folder.is_dir()
+    process.kill()
+    process.wait()
+    assert eventually(lambda: not _alive(pid))
+    assert not folder.exists()
+
+
+def test_a_killed_parent_leaves_nothing_in_the_middle_of_a_run(parent):
+    process, url, pid, folder = parent
+    with talking(url) as talker:
+        talker.post(text_to_image(), extra_data={"step_time": 2})
+        talker.until(lambda m: m is not None and m["type"] == "executing")
+        process.kill()
+        process.wait()
+        assert eventually(lambda: not _alive(pid))
+    assert not folder.exists()
+
+
+def _alive(pid: int) -> bool:
+    # A zombie has ended; whoever inherits it here may not collect it.
+    return psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+
+
+def test_missing_packages_are_named(monkeypatch):
+    monkeypatch.setattr(process_module, "NEEDED", ("numpy", "no_such_package"))
+    with pytest.raises(ConnectionFailed, match=r"needs no_such_package: pip install 'comfy-nb\[demo\]'"):
+        EmbeddedServer.start()
+
+
+def test_a_child_that_fails_is_reported_with_its_last_words():
+    with EmbeddedServer.start() as server:
+        port = int(server.url.rpartition(":")[2])
+        with pytest.raises(ConnectionFailed, match=rf"exit code 1.*Cannot listen on 127.0.0.1:{port}"):
+            EmbeddedServer.start(port=port)
+
+
+def test_a_child_that_does_not_serve_in_time_is_ended():
+    before = set(psutil.Process().children())
+    with pytest.raises(ConnectionFailed, match="within 0 seconds"):
+        EmbeddedServer.start(timeout=0)
+    assert set(psutil.Process().children()) == before
+
+
+def test_the_program_says_where_it_serves_in_one_line_and_ends_on_interrupt():
+    process = subprocess.Popen(
+        [sys.executable, "-m", "comfy_nb.server", "--step-time", "0.5"],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )
+    said = json.loads(process.stdout.readline())
+    assert said == {"url": said["url"], "pid": process.pid}
+    assert serves(said["url"])
+    process.send_signal(signal.SIGINT)
+    rest, errors = process.communicate(timeout=10)
+    assert (process.returncode, rest, errors) == (0, b"", b"")
+
+
+@pytest.mark.parametrize("value", ["-1", "3", "nan", "soon"])
+def test_a_step_time_out_of_range_is_refused(value, capsys):
+    with pytest.raises(SystemExit):
+        main(["--step-time", value])
+    assert "--step-time" in capsys.readouterr().err
+
+
+def test_it_listens_on_loopback_only():
+    with EmbeddedServer.start() as server:
+        addresses = {c.laddr.ip for c in psutil.Process(server.pid).net_connections() if c.status == "LISTEN"}
+    assert addresses == {"127.0.0.1"}
