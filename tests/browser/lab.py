@@ -11,11 +11,11 @@ import socket
 import subprocess
 import sys
 import time
-import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx2
 from playwright.sync_api import Browser, Page
 
 START_LIMIT = 60.0
@@ -83,8 +83,9 @@ def lab_server(folder: Path, scratch: Path, **environment: str) -> Iterator[str]
 def _until_it_answers(url: str, server: subprocess.Popen[bytes], log: Path) -> None:
     deadline = time.monotonic() + START_LIMIT
     while time.monotonic() < deadline and server.poll() is None:
-        with contextlib.suppress(OSError), urllib.request.urlopen(url, timeout=2):
-            return
+        with contextlib.suppress(httpx2.TransportError):
+            if httpx2.get(url, timeout=2, trust_env=False).is_success:
+                return
         time.sleep(0.1)
     raise RuntimeError(f"JupyterLab did not start:\n{log.read_text(errors='replace')[-3000:]}")
 

@@ -3,9 +3,9 @@
 import base64
 import io
 import json
-import urllib.request
 from collections.abc import Callable
 
+import httpx2
 import pytest
 from PIL import Image, ImageChops, ImageStat
 
@@ -40,8 +40,7 @@ def address(shown: Notebook, index: int) -> str:
 
 
 def get(url: str) -> bytes:
-    with urllib.request.urlopen(url, timeout=10) as reply:
-        return reply.read()
+    return httpx2.get(url, timeout=10, trust_env=False).raise_for_status().content
 
 
 def test_a_picture_comes_out_of_noise_in_place(notebook: Callable[[str], Notebook], work, shoot):
