@@ -9,29 +9,21 @@ from __future__ import annotations
 import base64
 from collections.abc import Mapping
 from html import escape
-from typing import Any, Protocol
+from typing import Any, cast
 
-__all__ = ["WIDGET", "Displayable", "bundle", "summary_html"]
+__all__ = ["WIDGET", "bundle", "summary_html"]
 
 WIDGET = "application/vnd.jupyter.widget-view+json"
 
-
-class Displayable(Protocol):
-    """A widget, as IPython sees it."""
-
-    def _repr_mimebundle_(
-        self, **kwargs: Any
-    ) -> tuple[dict[str, Any], dict[str, Any]] | dict[str, Any] | None: ...
+_Bundle = tuple[dict[str, Any], dict[str, Any]]
 
 
-def bundle(
-    view: Displayable | None, *, text: str, html: str = "", png: bytes | None = None
-) -> tuple[dict[str, Any], dict[str, Any]]:
+def bundle(view: object, *, text: str, html: str = "", png: bytes | None = None) -> _Bundle:
     """Data and metadata for `_repr_mimebundle_`, by media type.
 
-    `text` is the one line for a terminal. `html` must come from `summary_html()` or be as safe; left out, it is
-    `text`. `png` is the picture, as a file's bytes. Without a `view`, or with one that was closed, the static
-    parts stand alone.
+    `view` is a widget, or None. `text` is the one line for a terminal. `html` must come from `summary_html()` or
+    be as safe; left out, it is `text`. `png` is the picture, as a file's bytes. Without a view, or with one that
+    was closed, the static parts stand alone.
     """
     data: dict[str, Any] = {"text/plain": text, "text/html": html or summary_html(text)}
     if png is not None:
@@ -48,7 +40,8 @@ def summary_html(headline: str, details: Mapping[str, str] | None = None) -> str
     return f"<div><strong>{escape(headline)}</strong>{f'<dl>{rows}</dl>' if rows else ''}</div>"
 
 
-def _widget_part(view: Displayable | None) -> tuple[dict[str, Any], dict[str, Any]]:
-    made = None if view is None else view._repr_mimebundle_()  # pyright: ignore[reportPrivateUsage] - it is how IPython asks
-    data, metadata = made if isinstance(made, tuple) else (made or {}, {})
+def _widget_part(view: object) -> _Bundle:
+    ask: Any = getattr(view, "_repr_mimebundle_", None)  # a closed widget has None there
+    made: Any = ask() if callable(ask) else None
+    data, metadata = cast(_Bundle, made if isinstance(made, tuple) else (made or {}, {}))
     return {WIDGET: data[WIDGET]} if WIDGET in data else {}, metadata

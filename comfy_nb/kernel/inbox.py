@@ -28,7 +28,7 @@ __all__ = ["LONGEST_NAP", "Inbox", "running_kernel"]
 
 # In seconds. ipykernel's handler of an interrupt during `await` does not wake the loop from its sleep, and Windows
 # tells of an interrupt only between two calls.
-LONGEST_NAP = 0.5
+LONGEST_NAP = 0.25
 
 Frames = list[Any]  # one message, as the zmq frames it came in
 

@@ -27,15 +27,22 @@ def allow_nested_asyncio() -> str:
     if hasattr(asyncio, "_nest_patched"):
         return f"Nested asyncio was already allowed, by {_patched_by()}; nothing was changed."
     package = _package()
-    try:
-        package.apply()
-    except ValueError as error:
-        raise NestingError(f"{package.__name__} cannot patch the running event loop: {error}.") from error
+    _check_loop()
+    package.apply()
     return f"Nested asyncio is allowed now: {package.__name__} has patched asyncio in this process."
 
 
 def _patched_by() -> str:
     return "nest_asyncio2" if hasattr(asyncio, "_nest_asyncio2") else "nest_asyncio"
+
+
+def _check_loop() -> None:
+    try:
+        loop = asyncio.get_running_loop()
+    except RuntimeError:
+        return  # the one that will be made then is asyncio's own
+    if not isinstance(loop, asyncio.BaseEventLoop):
+        raise NestingError(f"The running event loop, a {type(loop).__module__} one, cannot be nested.")
 
 
 def _package() -> ModuleType:

@@ -70,12 +70,13 @@ class LiveKernel:
             )
         self.client = BlockingKernelClient(connection_file=file)
         self.client.load_connection_file()
-        self.client.start_channels()
+        self.client.start_channels(hb=False)  # a busy machine's kernel may miss a heartbeat; it is not dead
         self.seen: list[dict[str, Any]] = []
+        self.replies: dict[str, dict[str, Any]] = {}
 
     def prepare(self) -> None:
         """Wait until it has started, and open the way for clicks."""
-        self.client.wait_for_ready(timeout=30)
+        self.client.wait_for_ready(timeout=40)
         self.run(PRELUDE)
         self._send("comm_open", comm_id="test", target_name="clicks", data={})
 
@@ -139,9 +140,22 @@ class LiveKernel:
         """Whether a request is known to have ended, without waiting."""
         return any(_is_idle(message, request) for message in self.seen)
 
+    def idle(self, request: str, limit: float = 5) -> None:
+        """Wait until the page is told that a request is done."""
+        self.until(lambda m: _is_idle(m, request), limit)
+
+    def reply(self, request: str, limit: float = 5) -> dict[str, Any]:
+        """The reply to a request."""
+        while request not in self.replies:
+            message = self.client.get_shell_msg(timeout=limit)
+            self.replies[message["parent_header"].get("msg_id", "")] = message
+        return self.replies.pop(request)
+
     def finish(self, cell: str, limit: float = 10) -> Outcome:
         """Wait for a cell's end."""
-        self.until(lambda m: _is_idle(m, cell), limit)
+        self.idle(cell, limit)
+        # ipykernel before 7.4 may go deaf if a request arrives while it sends a reply: so we are polite.
+        self.reply(cell, limit)
         own = [m for m in self.seen if m["parent_header"].get("msg_id") == cell]
         text = "".join(m["content"]["text"] for m in own if m["msg_type"] == "stream")
         errors = [m["content"]["ename"] for m in own if m["msg_type"] == "error"]

@@ -40,8 +40,7 @@ def test_a_click_reaches_a_cell_that_waits(kernel, cell):
 def test_the_page_is_told_when_a_click_is_done(kernel, cell):
     running = begin(kernel, cell)
     sent = kernel.ask("comm_msg", comm_id="test", data={"click": "x", "code": "", "sent": time.time()})
-    kernel.until(lambda m: m["msg_type"] == "status" and m["parent_header"].get("msg_id") == sent)
-    kernel.finish(sent, limit=2)
+    kernel.idle(sent, limit=2)
     assert not kernel.ended(running)
     kernel.click(END[cell])
     kernel.finish(running)
@@ -51,9 +50,7 @@ def test_the_page_is_told_when_a_click_is_done(kernel, cell):
 def test_a_page_that_is_reloaded_gets_its_answers_at_once(kernel, cell):
     running = begin(kernel, cell)
     asked = kernel.ask("kernel_info_request")
-    while (reply := kernel.client.get_shell_msg(timeout=2))["parent_header"]["msg_id"] != asked:
-        pass
-    assert reply["msg_type"] == "kernel_info_reply"
+    assert kernel.reply(asked, limit=2)["msg_type"] == "kernel_info_reply"
     assert not kernel.ended(running)
     kernel.click(END[cell])
     kernel.finish(running)
