@@ -20,76 +20,126 @@ from comfy_nb.server.worlds.base import Array
 
 Floats = NDArray[np.float32]
 Table = NDArray[np.float64]
+Places = NDArray[np.intp]
 
 NEGLIGIBLE = 1e-6
 """Posterior weights below this add nothing that float32 latents could show; skipping them makes late steps fast."""
+
+
+class Patch:
+    """Some places of a band, and the subjects that touch them; all other subjects are one here, "nothing in front".
+
+    That is what keeps the tables small: most subjects touch few places.
+    """
+
+    def __init__(self, places: Places, pictures: Floats, through: Floats, subjects: Floats) -> None:
+        touched = (through[:, places] != 1.0).any(axis=1) | subjects[:, :, places].any(axis=(0, 2))
+        self.places = places
+        self.touching: Places = np.flatnonzero(touched)
+        self._pictures = np.ascontiguousarray(pictures[:, :, places].reshape(-1, places.size))
+        open_air = np.ones((1, places.size), np.float32)
+        self._through = np.concatenate((through[np.ix_(self.touching, places)], open_air))
+        self._lights = np.ascontiguousarray(subjects[:, self.touching][:, :, places])
+
+    def dots(self, x: Floats) -> tuple[Table, Table]:
+        """Give z . x, as [G, K] where nothing is in front, and what the subjects that touch add, [G, K, touching]."""
+        seen = x[self.places]
+        behind = self._pictures @ (self._through * seen).T
+        return self._apart(behind, (self._lights @ seen)[:, None, :])
+
+    def squares(self) -> tuple[Table, Table]:
+        """Give |z|^2 in the same two parts, by three products instead of all the pictures."""
+        behind = np.square(self._pictures) @ np.square(self._through).T
+        pictures = self._pictures.reshape(self._lights.shape[0], -1, self.places.size)
+        crossed = np.matmul(pictures, (self._through[:-1] * self._lights).transpose(0, 2, 1))
+        return self._apart(behind, 2.0 * crossed + np.square(self._lights).sum(axis=2)[:, None, :])
+
+    def _apart(self, behind: Floats, in_front: Floats) -> tuple[Table, Table]:
+        table = behind.reshape(self._lights.shape[0], -1, self.touching.size + 1).astype(np.float64)
+        return table[:, :, -1], table[:, :, :-1] - table[:, :, -1:] + in_front
+
+    def mean(self, weights: Floats, columns: Places, covers: Floats) -> Floats:
+        """Give the weighted sum of the pictures: `weights` [S, chosen columns of G * K], `covers` [G, S]."""
+        own = weights[self.touching]
+        rest = weights.sum(axis=0, keepdims=True) - own.sum(axis=0, keepdims=True)
+        mixed = np.concatenate((own, rest))
+        rows = _used(mixed, axis=1)
+        behind = mixed[rows] @ _pick(self._pictures, columns)
+        in_front = np.tensordot(covers[:, self.touching], self._lights, axes=2)
+        return np.einsum("sd,sd->d", _pick(self._through, rows), behind) + in_front
+
+    def compose(self, picture: int, palette: int, subject: int) -> Floats:
+        """Give the content for one choice; `picture` counts through G * K."""
+        if subject not in self.touching:
+            return self._pictures[picture]
+        row = int(np.searchsorted(self.touching, subject))
+        return self._through[row] * self._pictures[picture] + self._lights[palette, row]
 
 
 class Band:
     """The pictures of one band, d numbers each, and how the subjects cover it.
 
     `pictures` is [G, K, d]; `through` [S, d] and `subjects` [G, S, d] are T and F. For a band that no subject reaches,
-    leave them out: its tables then have one column for "any subject".
+    leave them out: its tables then have one column for "any subject". `patches` [d] says which numbers to treat
+    together; any grouping gives the same result, and the fastest is by columns of the picture.
     """
 
     def __init__(
-        self, pictures: Floats, through: Floats | None = None, subjects: Floats | None = None
+        self,
+        pictures: Floats,
+        through: Floats | None = None,
+        subjects: Floats | None = None,
+        patches: Places | None = None,
     ) -> None:
-        palettes, parts, size = pictures.shape
+        palettes, parts, self.size = pictures.shape
         if through is None or subjects is None:
-            through = np.ones((1, size), np.float32)
-            subjects = np.zeros((palettes, 1, size), np.float32)
-            self._bare = True
-        else:
-            self._bare = False
-        self.pictures, self.through, self.subjects = pictures, through, subjects
-        self._flat = np.ascontiguousarray(pictures.reshape(palettes * parts, size))
-        self._half_norms = self._half_squared_norms()
-
-    @property
-    def size(self) -> int:
-        """How many numbers the band has."""
-        return self.pictures.shape[2]
+            through = np.ones((1, self.size), np.float32)
+            subjects = np.zeros((palettes, 1, self.size), np.float32)
+        labels = np.zeros(self.size, np.intp) if patches is None else patches
+        groups = [np.flatnonzero(labels == label) for label in np.unique(labels)]
+        self._shape = (palettes, parts, through.shape[0])
+        self._patches = [Patch(places, pictures, through, subjects) for places in groups]
+        self._half_norms = self._sum([patch.squares() for patch in self._patches]) / 2.0
 
     def log_likelihood(self, x: Floats, sigma: float) -> Table:
         """Give log p(x | g, k, s) up to a constant, as [G, K, S]."""
-        palettes, parts, _ = self.pictures.shape
-        seen = x[None] if self._bare else self.through * x
-        dots = (self._flat @ seen.T).reshape(palettes, parts, -1).astype(np.float64)
-        if not self._bare:
-            dots += (self.subjects @ x)[:, None, :]
+        dots = self._sum([patch.dots(x) for patch in self._patches])
         return (dots - self._half_norms) / sigma**2
 
-    def mean(self, weights: Table, subject_weights: Table) -> Floats:
-        """Give the weighted sum of the band's pictures; `weights` is [G, K, S], `subject_weights` [G, S]."""
-        flat = weights.reshape(-1, weights.shape[2]).T.astype(np.float32)
-        strong = np.abs(flat) > NEGLIGIBLE
-        rows, columns = np.flatnonzero(strong.any(axis=1)), np.flatnonzero(strong.any(axis=0))
-        behind = flat[np.ix_(rows, columns)] @ _pick(self._flat, columns)
-        if self._bare:
-            return behind.sum(axis=0)
-        covers = subject_weights.reshape(-1).astype(np.float32)
-        shown = np.flatnonzero(np.abs(covers) > NEGLIGIBLE)
-        in_front = covers[shown] @ _pick(self.subjects.reshape(-1, self.size), shown)
-        return np.einsum("sd,sd->d", _pick(self.through, rows), behind) + in_front
+    def mean(self, weights: Table, covers: Table) -> Floats:
+        """Give the weighted sum of the band's pictures; `weights` is [G, K, S], `covers` [G, S]."""
+        flat = weights.reshape(-1, self._shape[2]).T.astype(np.float32)
+        flat[np.abs(flat) < NEGLIGIBLE] = 0.0
+        columns = _used(flat, axis=0)
+        chosen, light = flat[:, columns], covers.astype(np.float32)
+        total = np.empty(self.size, np.float32)
+        for patch in self._patches:
+            total[patch.places] = patch.mean(chosen, columns, light)
+        return total
 
     def compose(self, palette: int, part: int, subject: int) -> Floats:
         """Give the band's content for one choice of everything."""
-        column = 0 if self._bare else subject
-        return self.through[column] * self.pictures[palette, part] + self.subjects[palette, column]
+        content = np.empty(self.size, np.float32)
+        for patch in self._patches:
+            picture = palette * self._shape[1] + part
+            content[patch.places] = patch.compose(picture, palette, subject % self._shape[2])
+        return content
 
-    def _half_squared_norms(self) -> Table:
-        """|T B + F|^2 / 2 as [G, K, S], by three products instead of all the pictures."""
-        squares = np.square(self._flat) @ np.square(self.through).T
-        table = squares.reshape(*self.pictures.shape[:2], -1).astype(np.float64)
-        if not self._bare:
-            for palette, pictures in enumerate(self.pictures):
-                lights = self.subjects[palette]
-                table[palette] += 2.0 * (pictures @ (self.through * lights).T) + np.square(lights).sum(axis=1)
-        return table / 2.0
+    def _sum(self, parts: list[tuple[Table, Table]]) -> Table:
+        """Add up what the patches say of every [G, K, S]."""
+        table = np.zeros(self._shape)
+        for patch, (_, extra) in zip(self._patches, parts, strict=True):
+            table[:, :, patch.touching] += extra
+        return table + np.sum([bare for bare, _ in parts], axis=0)[:, :, None]
 
 
-def _pick(rows: Floats, wanted: NDArray[np.intp]) -> Floats:
+def _used(weights: Floats, axis: int) -> Places:
+    """Find what has a weight; everything, if it is most of it, since picking means copying."""
+    used = weights.any(axis=axis)
+    return np.flatnonzero(used) if used.sum() * 2 < used.size else np.arange(used.size)
+
+
+def _pick(rows: Floats, wanted: Places) -> Floats:
     return rows if wanted.size == rows.shape[0] else rows[wanted]
 
 

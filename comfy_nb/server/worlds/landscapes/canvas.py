@@ -21,6 +21,9 @@ Area = tuple[slice, slice]
 Mask = NDArray[np.floating[Any]]
 """Coverage from 0 to 1 that broadcasts to the strip's [rows, width]."""
 
+HALO_EDGE = np.float32(0.02)
+"""Glow below this is left out."""
+
 
 class Pen:
     """A shape in the making: what is drawn is covered. Every method gives the pen back."""
@@ -153,7 +156,9 @@ class Canvas:
     def halo(self, x: float, y: float, radius: float) -> Floats:
         """A round glow, 1 in the middle and faint beyond `radius`."""
         square = np.square(self.x - x) + np.square(self.y - y)
-        return np.exp(-square / np.float32(radius * radius))
+        glow = np.exp(-square / np.float32(radius * radius))
+        # Cut off where it would not be seen, so that a glow does not cover the whole strip.
+        return np.maximum((glow - HALO_EDGE) / (1.0 - HALO_EDGE), 0.0)
 
     def fade(self, start: float, end: float) -> Floats:
         """1 above or at `start`, 0 at `end`, smooth between, by height; `end` may lie above `start`."""

@@ -33,6 +33,9 @@ picture that is there outweighs it, so that guided and plain predictions meet an
 FINENESS = 4
 """Sub-pixels per latent pixel and direction."""
 
+COLUMNS = 5
+"""Groups of columns in which the denoiser works; see `product.Patch`."""
+
 Rows = tuple[int, int]
 
 
@@ -49,7 +52,15 @@ def build_model(width: int, height: int) -> ProductModel:
     pictures = [_pictures(parts, width, height, rows, ink) for parts, rows in zip(PARTS, strips, strict=True)]
     split = strips[1][1] - strips[1][0]
     middle, low = _subjects(width, height, (strips[1][0], height), ink, split)
-    return ProductModel((Band(pictures[0]), Band(pictures[1], *middle), Band(pictures[2], *low)))
+    sky = Band(pictures[0])
+    backdrop = Band(pictures[1], *middle, _columns(width, pictures[1]))
+    ground = Band(pictures[2], *low, _columns(width, pictures[2]))
+    return ProductModel((sky, backdrop, ground))
+
+
+def _columns(width: int, pictures: Floats) -> NDArray[np.intp]:
+    """Group the numbers of a band by columns of the picture: figures stand here or there, seldom everywhere."""
+    return np.arange(pictures.shape[2]) % width * COLUMNS // width
 
 
 def _pictures(parts: Sequence[Part], width: int, height: int, rows: Rows, ink: Ink) -> Floats:
