@@ -6,7 +6,9 @@ its steps, loading a model 3, coding pixels 2, most else 1, and nodes that only 
 
 from __future__ import annotations
 
+import math
 import re
+from functools import lru_cache
 from typing import NamedTuple
 
 from comfy_nb.workflow.values import Json, Prompt, read_link
@@ -17,6 +19,11 @@ DEFAULT_STEPS = 20
 MAX_STEPS = 10_000
 """KSampler's own upper limit."""
 
+MAX_HOPS = 20
+"""How far upstream a sampler's steps, and what its latent becomes, are looked for."""
+
+_LATENT_INPUTS = ("latent_image", "samples", "latent", "av_latent", "video_latent")
+
 
 class Cost(NamedTuple):
     """What a node is doing ("" if its class does not say), and its weight in sampler steps."""
@@ -25,7 +32,7 @@ class Cost(NamedTuple):
     weight: float
 
 
-# The first pattern that is found in the class name counts.
+# The first pattern that is found in the class name counts. "{medium}" is what the latent becomes.
 _BY_CLASS: tuple[tuple[re.Pattern[str], Cost], ...] = tuple(
     (re.compile(pattern), Cost(activity, weight))
     for pattern, activity, weight in (
@@ -34,7 +41,7 @@ _BY_CLASS: tuple[tuple[re.Pattern[str], Cost], ...] = tuple(
         (r"^Load.*Audio", "Loading audio…", 0.5),
         (r"Loader", "Loading model…", 3.0),
         (r"VAEDecodeAudio|AudioVAEDecode", "Decoding audio…", 2.0),
-        (r"VAEDecode", "Decoding image…", 2.0),
+        (r"VAEDecode", "Decoding {medium}…", 2.0),
         (r"VAEEncodeAudio|AudioVAEEncode", "Encoding audio…", 2.0),
         (r"VAEEncode", "Encoding image…", 2.0),
         (r"CLIPVisionEncode", "Encoding image…", 1.0),
@@ -43,12 +50,9 @@ _BY_CLASS: tuple[tuple[re.Pattern[str], Cost], ...] = tuple(
         (r"^Save.*Audio", "Saving audio…", 1.0),
         (r"^Save(?:Video|WEBM)|VideoCombine", "Saving video…", 2.0),
         (r"^Save.*Image|^SaveAnimated", "Saving image…", 1.0),
-        (r"^Preview", "", 1.0),
-        (
-            r"^(?:Primitive|Empty|Reroute|Note|KSamplerSelect$|RandomNoise$|ModelSampling)|Scheduler$|Guider$",
-            "",
-            0.2,
-        ),
+        (r"^(?:Primitive|Empty|Reroute|Get|String|Regex|Json|ComfySwitch|ComfyMath|ComfyNumber)", "", 0.2),
+        (r"^(?:KSamplerSelect|RandomNoise)$|^(?:Conditioning|ModelSampling)", "", 0.2),
+        (r"(?:Scheduler|Guider|Guidance|Sigmas|Combo|Selector)$", "", 0.2),
     )
 )
 _UNKNOWN = Cost("", 1.0)
@@ -56,13 +60,31 @@ _UNKNOWN = Cost("", 1.0)
 
 def cost(prompt: Prompt, node_id: str) -> Cost:
     """What one node of a prompt does, and its weight."""
-    node = prompt[node_id]
     if is_sampler(prompt, node_id):
-        return Cost("Sampling image…", float(max(1, _steps(prompt, node_id))))
-    for pattern, found in _BY_CLASS:
-        if pattern.search(node["class_type"]):
-            return found
-    return _UNKNOWN
+        return Cost(f"Sampling {_medium(prompt, node_id)}…", float(max(1, _steps(prompt, node_id))))
+    found = _by_class(prompt[node_id]["class_type"])
+    if "{" in found.activity:
+        return found._replace(activity=found.activity.format(medium=_medium(prompt, node_id)))
+    return found
+
+
+@lru_cache(maxsize=1024)
+def _by_class(class_type: str) -> Cost:
+    return next((found for pattern, found in _BY_CLASS if pattern.search(class_type)), _UNKNOWN)
+
+
+def _medium(prompt: Prompt, node_id: str) -> str:
+    """What a latent becomes, "image", "video" or "audio", by the classes that it comes from."""
+    seen: set[str] = set()
+    while node_id in prompt and node_id not in seen and len(seen) < MAX_HOPS:
+        seen.add(node_id)
+        node = prompt[node_id]
+        named = re.search(r"Video|Audio", node["class_type"])
+        if named:
+            return named.group().lower()
+        sources = (read_link(node["inputs"].get(name)) for name in _LATENT_INPUTS)
+        node_id = next((link.node_id for link in sources if link is not None), "")
+    return "image"
 
 
 def is_sampler(prompt: Prompt, node_id: str) -> bool:
@@ -92,7 +114,7 @@ def _scheduled_steps(prompt: Prompt, sigmas: Json) -> int | None:
     """The step count of the scheduler upstream, looked for through nodes that pass sigmas on."""
     seen: set[str] = set()
     link = read_link(sigmas)
-    while link is not None and link.node_id in prompt and link.node_id not in seen:
+    while link is not None and link.node_id in prompt and link.node_id not in seen and len(seen) < MAX_HOPS:
         seen.add(link.node_id)
         inputs = prompt[link.node_id]["inputs"]
         written = inputs.get("sigmas")
@@ -110,5 +132,7 @@ def _number(prompt: Prompt, value: Json) -> int | None:
     if link is not None:
         value = prompt[link.node_id]["inputs"].get("value") if link.node_id in prompt else None
     if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    if isinstance(value, float) and math.isnan(value):
         return None
     return int(min(max(value, 0), MAX_STEPS))

@@ -27,6 +27,8 @@ class Names:
         for node_id, node in prompt.items():
             self._titles.setdefault(node["_meta"]["title"], []).append(node_id)
             self._classes.setdefault(node["class_type"], []).append(node_id)
+        self._lengths = {len(name) for name in self}
+        self._readings: dict[str, list[str]] = {}
 
     def __iter__(self) -> Iterator[str]:
         """Titles, then classes, then ids; each once."""
@@ -34,6 +36,14 @@ class Names:
 
     def readings(self, name: str) -> list[str]:
         """The ids of all nodes that a name can mean; empty if there is none."""
+        if name not in self._readings:
+            found = self._find_readings(name)
+            if not found:
+                return found
+            self._readings[name] = found
+        return self._readings[name]
+
+    def _find_readings(self, name: str) -> list[str]:
         titled = self._titles.get(name, [])
         classed = self._classes.get(name, [])
         if len(titled) == 1 and titled[0] in classed:
@@ -46,6 +56,10 @@ class Names:
         text = str(name)
         found = self.readings(text) if isinstance(name, str) else [text] * (text in self._prompt)
         if not found:
+            if self.path_readings(text):
+                raise UnknownNode(
+                    f"{clip(text)!r} is an input's path, not a node; use it with get() or set()"
+                )
             raise UnknownNode(f"there is no node {clip(text)!r}; the nodes are {self._nearest_nodes(text)}")
         if len(found) > 1:
             raise self._ambiguous(text, found)
@@ -56,7 +70,7 @@ class Names:
 
         Both parts may hold dots; the longest name of a node that has the input wins.
         """
-        for name, input_name in _splits(path):
+        for name, input_name in self._splits(path):
             found = [i for i in self.readings(name) if input_name in self._prompt[i]["inputs"]]
             if found:
                 return [(node_id, input_name) for node_id in found]
@@ -73,7 +87,7 @@ class Names:
             return found[0]
         if found:
             raise self._ambiguous(path, [node_id for node_id, _ in found])
-        for name, input_name in _splits(path):
+        for name, input_name in self._splits(path):
             if self.readings(name):
                 raise self.unknown_input(self.find(name), input_name)
         nodes = self._nearest_nodes(path.rpartition(".")[0] or path)
@@ -89,6 +103,14 @@ class Names:
         """How an error names a node: title and id."""
         return f"{clip(self._prompt[node_id]['_meta']['title'])!r} (node {clip(node_id)})"
 
+    def _splits(self, path: str) -> Iterator[tuple[str, str]]:
+        """The ways to cut a path at a dot after what may be a node's name, the longest first."""
+        at = path.rfind(".")
+        while at >= 0:
+            if at in self._lengths:
+                yield path[:at], path[at + 1 :]
+            at = path.rfind(".", 0, at)
+
     def _nearest_nodes(self, name: str) -> str:
         ranked = nearest(name, self)
         ids = dict.fromkeys(node_id for known in ranked for node_id in self.readings(known))
@@ -103,24 +125,22 @@ class Names:
         )
 
 
-def _splits(path: str) -> Iterator[tuple[str, str]]:
-    """All ways to cut a path at a dot, the longest node name first."""
-    at = path.rfind(".")
-    while at >= 0:
-        yield path[:at], path[at + 1 :]
-        at = path.rfind(".", 0, at)
-
-
 def nearest(name: str, known: Iterable[str]) -> list[str]:
     """The known names, those most like `name` first."""
     matcher = difflib.SequenceMatcher(autojunk=False)
     matcher.set_seq2(clip(name).casefold())
 
-    def likeness(other: str) -> float:
+    def roughly(other: str) -> float:
+        matcher.set_seq1(clip(other).casefold())
+        return matcher.quick_ratio()
+
+    def exactly(other: str) -> float:
         matcher.set_seq1(clip(other).casefold())
         return matcher.ratio()
 
-    return sorted(known, key=likeness, reverse=True)
+    # The exact likeness is slow, and only the first few are shown.
+    ranked = sorted(known, key=roughly, reverse=True)
+    return sorted(ranked[:100], key=exactly, reverse=True) + ranked[100:]
 
 
 def listing(items: Iterable[str], show: Callable[[str], str] | None = None) -> str:

@@ -15,6 +15,9 @@ __all__ = ["Plan", "PlanNode", "make_plan"]
 
 Parameter = str | int | float | bool
 
+MAX_NAMESAKES = 20
+"""Among more nodes than this that share a title, a parameter goes by its node's id."""
+
 
 @dataclass(frozen=True, slots=True)
 class PlanNode:
@@ -121,14 +124,17 @@ def _parameters(nodes: Prompt, order: Iterable[str]) -> dict[str, Parameter]:
     parameters: dict[str, Parameter] = {}
     for node_id in order:
         node = nodes[node_id]
+        own_names = [
+            name for name in (node["_meta"]["title"], node_id) if len(names.readings(name)) <= MAX_NAMESAKES
+        ]
         for input_name, value in node["inputs"].items():
             if not isinstance(value, Parameter) or is_secret(input_name):
                 continue
             own = (node_id, input_name)
-            for path in (f"{node['_meta']['title']}.{input_name}", f"{node_id}.{input_name}"):
-                if names.path_readings(path) == [own]:
-                    parameters[path] = value
-                    break
+            paths = (f"{name}.{input_name}" for name in own_names)
+            path = next((path for path in paths if names.path_readings(path) == [own]), None)
+            if path is not None:
+                parameters[path] = value
     return parameters
 
 

@@ -33,9 +33,8 @@ def read(source: Source) -> tuple[Prompt, str]:
     if isinstance(source, str | os.PathLike):
         path = Path(source)
         return clean(_parse(_read_file(path), str(path)), str(path)), path.stem
-    raise NotAWorkflow(
-        f"a workflow is a path, JSON text, bytes or a dict in API format, not a {type(source).__name__}"
-    )
+    kind = type(source).__name__
+    raise NotAWorkflow(f"a workflow is a path, JSON text, bytes or a dict in API format, not of type {kind}")
 
 
 def _is_json_text(source: str) -> bool:
@@ -46,15 +45,21 @@ def _is_json_text(source: str) -> bool:
 def _read_file(path: Path) -> bytes:
     try:
         # Opening a pipe or a device could wait for ever; so look first.
-        if not stat.S_ISREG(path.stat().st_mode):
-            raise NotAWorkflow(f"{path} is not a file")
-        with path.open("rb") as file:
-            return file.read(MAX_BYTES + 1)
+        is_file = stat.S_ISREG(path.stat().st_mode)
+        data = b"" if not is_file else _read_at_most(path, MAX_BYTES + 1)
     except FileNotFoundError:
         raise NotAWorkflow(f"there is no file {clip(str(path), 300)}") from None
     except (OSError, ValueError) as error:
         reason = (error.strerror if isinstance(error, OSError) else None) or str(error)
         raise NotAWorkflow(f"{clip(str(path), 300)} cannot be read: {reason}") from error
+    if not is_file:
+        raise NotAWorkflow(f"{clip(str(path), 300)} is not a file")
+    return data
+
+
+def _read_at_most(path: Path, limit: int) -> bytes:
+    with path.open("rb") as file:
+        return file.read(limit)
 
 
 def _parse(data: bytes, what: str) -> object:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import deque
 from collections.abc import Iterable
 
 from comfy_nb.workflow.costs import is_sampler
@@ -37,8 +38,9 @@ def subject(prompt: Prompt, nodes: Iterable[str]) -> str:
     """
     ids = list(nodes)
     samplers = [node_id for node_id in ids if is_sampler(prompt, node_id)]
+    seen: set[str] = set()
     for node_id in samplers:
-        text = _upstream(prompt, node_id, (*_ON_THE_WAY, "prompt", "positive_prompt"))
+        text = _upstream(prompt, node_id, seen)
         if text:
             return text
     if samplers:
@@ -51,11 +53,12 @@ def subject(prompt: Prompt, nodes: Iterable[str]) -> str:
     return ""
 
 
-def _upstream(prompt: Prompt, start: str, ways: tuple[str, ...]) -> str:
-    """The first text met by going upstream from a node, first through `ways`, then through texts too."""
-    pending, seen = [start], {start}
+def _upstream(prompt: Prompt, sampler: str, seen: set[str]) -> str:
+    """The first text met by going upstream from a sampler, not through nodes `seen` before, which had none."""
+    pending = deque([sampler])
+    ways = (*_ON_THE_WAY, "prompt", "positive_prompt")
     while pending:
-        inputs = prompt[pending.pop(0)]["inputs"]
+        inputs = prompt[pending.popleft()]["inputs"]
         for name in ways:
             value = inputs.get(name)
             link = read_link(value)
@@ -79,6 +82,6 @@ def first_words(text: str, limit: int = MAX_TITLE) -> str:
     if len(line) <= limit:
         return line.rstrip(" ,;")
     head = line[: limit - 1]
-    if line[limit - 1] != " ":
+    if line[limit - 1] not in " ,;":
         head = head.rpartition(" ")[0] or head
     return head.rstrip(" ,;") + "…"

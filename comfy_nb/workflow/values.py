@@ -90,9 +90,9 @@ def as_json(value: object, where: str) -> Json:
     except RecursionError:
         reason = "is nested too deeply"
     except TypeError as error:
-        kind = error.kind if isinstance(error, _UnfitError) else "dict whose keys are not text"
+        kind = error.kind if isinstance(error, _UnfitError) else "a dict whose keys are not text"
         reason = (
-            f"cannot hold a {kind}; allowed are text, numbers, true or false, lists and "
+            f"cannot hold {kind}; allowed are text, numbers, true or false, lists and "
             "dicts of these, and links; a picture or file is uploaded first, and its name set"
         )
     except ValueError as error:
@@ -110,7 +110,7 @@ class _UnfitError(TypeError):
 
     def __init__(self, kind: str) -> None:
         super().__init__(kind)
-        self.kind = kind
+        self.kind = f"a value of type {kind}"
 
 
 def _plain(value: object) -> object:
