@@ -52,14 +52,20 @@ async def _worker(app: Starlette) -> AsyncGenerator[None]:
     """The worker thread lives as long as the application serves."""
     state: ServerState = app.state.server
     state.hub.attach(asyncio.get_running_loop())
-    # The world is built while the first client is still connecting.
-    arguments = (state.queue, state.executor, state.hub, lambda: load_world("landscapes"))
+    arguments = (state.queue, state.executor, state.hub, _warm_up)
     worker = threading.Thread(target=run_worker, args=arguments, name="comfy_nb-worker", daemon=True)
     worker.start()
     try:
         yield
     finally:
         state.queue.close()
+
+
+def _warm_up() -> None:
+    """Build the world and its tables for the usual canvas, while the first client is still connecting."""
+    world = load_world("landscapes")
+    nothing = world.encode_prompt("")
+    world.denoiser(world.empty(512, 512, 1).shape, nothing, nothing, 1.0)
 
 
 async def _unknown(request: Request) -> Response:

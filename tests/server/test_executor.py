@@ -62,6 +62,18 @@ def test_a_cached_run_names_the_files_of_the_first(talker):
     assert talker.history(second)["outputs"] == talker.history(first)["outputs"]
 
 
+def test_equal_nodes_run_once(talker):
+    prompt = text_to_image(steps=1)
+    prompt["7"]["inputs"]["text"] = prompt["6"]["inputs"]["text"] = f"twice {fresh_seed()}"
+    _, frames = talker.run(prompt)
+    ran = [node_id for node_id in names(frames, "executing") if node_id in ("6", "7")]
+    assert len(ran) == 1
+    # As on the original, a result from the cache is told even if there is nothing to show.
+    (other,) = {"6", "7"} - set(ran)
+    told = [m["data"] for m in map(message, frames) if m and m["type"] == "executed"]
+    assert (told[0]["node"], told[0]["output"]) == (other, None)
+
+
 def test_what_the_next_prompt_does_not_need_is_forgotten(talker):
     prompt = text_to_image()
     talker.run(prompt)
