@@ -42,7 +42,14 @@ class Comfy:
         self._open_jobs: dict[str, Job] = {}
         self._finished: deque[Job] = deque(maxlen=KEPT_JOBS)
         self._closed = False
-        self._client = self.loop.wait(_opened(address, self.loop, max_message), "connect()", OPEN_TIMEOUT)
+        self._client = Client(address, self.loop, max_message=max_message)
+        try:
+            self.loop.wait(self._client.open(), "connect()", OPEN_TIMEOUT)
+        except TimeoutError:
+            raise ConnectionFailed(
+                f"{address.display} takes connections, but did not answer within {OPEN_TIMEOUT:g} s: "
+                "it may be very busy, or no ComfyUI."
+            ) from None
 
     @property
     def url(self) -> str:
@@ -137,12 +144,6 @@ class Comfy:
     def drop(self, prompt: Prompt) -> None:
         """End a prompt that was never sent."""
         self.loop.call(prompt.feed, Vanished("cancelled before it was started", cancelled=True))
-
-
-async def _opened(address: Address, loop: Loop, max_message: int) -> Client:
-    client = Client(address, loop, max_message=max_message)  # made here: its parts belong to the loop thread
-    await client.open()
-    return client
 
 
 def _known_preview(preview: str) -> str:

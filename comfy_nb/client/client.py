@@ -43,14 +43,15 @@ GONE = (
 
 
 class Client:
-    """A connection to one server, for any number of prompts."""
+    """A connection to one server, for any number of prompts. Make it on any thread, and `open()` it on the loop's."""
 
     def __init__(self, address: Address, loop: Loop, *, max_message: int = MAX_MESSAGE) -> None:
         self.address = address
         self.client_id = uuid.uuid4().hex
         self.link: ev.Link = "connecting"
         self._loop = loop
-        self._http = Http(address, loop)
+        tls = address.ssl_context()  # reads files, so not on the loop
+        self._http = Http(address, loop, tls)
         self._prompts: dict[str, Prompt] = {}
         self._router = Router(self._prompts, self._has_node)
         self._socket = Socket(
@@ -59,6 +60,7 @@ class Client:
             loop,
             on_message=self._on_message,
             on_link=self._on_link,
+            tls=tls,
             max_message=max_message,
         )
         self._tasks: set[asyncio.Task[None]] = set()

@@ -10,6 +10,7 @@ import asyncio
 import json
 import logging
 import random
+import ssl
 from collections.abc import Callable
 
 from websockets.asyncio.client import ClientConnection, connect
@@ -50,11 +51,12 @@ class Socket:
         *,
         on_message: Callable[[wire.Message], None],
         on_link: Callable[[Link, str], None],
+        tls: ssl.SSLContext | None = None,
         max_message: int = MAX_MESSAGE,
     ) -> None:
         self._address, self._client_id, self._loop = address, client_id, loop
         self._on_message, self._on_link = on_message, on_link
-        self._max_message = max_message
+        self._tls, self._max_message = tls, max_message
         self._open = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self.api = "/api"
@@ -115,7 +117,7 @@ class Socket:
         async with connect(
             self._address.websocket(self._client_id, self.api),
             additional_headers=dict(self._address.headers),
-            ssl=self._address.ssl_context(),
+            ssl=self._tls,
             proxy=None if self._address.is_loopback else True,
             compression=None,
             max_size=self._max_message,
