@@ -1,4 +1,4 @@
-"""The starting noise of a seed, equal to what `torch.randn` draws on the CPU, so that a seed means the same as in ComfyUI."""
+"""The starting noise of a seed: what `torch.randn` draws on the CPU, so that a seed means the same as in ComfyUI."""
 
 from __future__ import annotations
 

@@ -6,9 +6,10 @@ Each is a plain function of one signature, in the table at the end. They know no
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import pairwise
 
-from numpy.typing import NDArray
 import numpy as np
+from numpy.typing import NDArray
 
 from comfy_nb.server.worlds.base import Array, Denoiser
 
@@ -22,7 +23,7 @@ Sampler = Callable[[Denoiser, Array, NDArray[np.float64], OnStep], Array]
 def euler(denoiser: Denoiser, x: Array, sigmas: NDArray[np.float64], on_step: OnStep) -> Array:
     """First order: follow the tangent to the next noise level (Karras et al. 2022, without churn)."""
     levels: list[float] = sigmas.tolist()
-    for index, (sigma, following) in enumerate(zip(levels, levels[1:], strict=False)):
+    for index, (sigma, following) in enumerate(pairwise(levels)):
         guess = denoiser(x, sigma)
         x = x + (x - guess) * ((following - sigma) / sigma)
         on_step(index, guess)

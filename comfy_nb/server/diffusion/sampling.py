@@ -33,10 +33,10 @@ def ksampler(
     denoise: float = 1.0,
     callback: OnPreview | None = None,
 ) -> Array:
-    """Sample `world` as ComfyUI's KSampler does; `samples` and the result are float32 [B, 4, h, w] in v space, -1 to 1.
+    """Sample `world` as ComfyUI's KSampler does; `samples` and the result are float32 [B, 4, h, w] in v space.
 
-    `callback` runs after every step; what it raises ends the sampling. With `denoise` 0 the samples come back as they are.
-    Raises ValueError for an unknown sampler or scheduler, or for fewer than one step.
+    `callback` runs after every step; what it raises ends the sampling. With `denoise` 0 the samples come back
+    as they are. Raises ValueError for an unknown sampler or scheduler, or for fewer than one step.
     """
     if sampler_name not in SAMPLER_FUNCTIONS:
         raise ValueError(f"no sampler {sampler_name!r}; there are {', '.join(SAMPLER_FUNCTIONS)}")
@@ -58,7 +58,7 @@ def ksampler(
 def starting_noise(shape: tuple[int, ...], seed: int, sigma: float) -> Array:
     """Draw the noise that a run begins with at noise level `sigma`.
 
-    At the very top the variance of the data is added, since there x should look like a noised picture, not like noise alone.
+    At the very top the variance of the data is added: x should look like a noised picture, not like noise.
     """
     at_top = math.isclose(sigma, SIGMA_MAX, rel_tol=1e-5)
     strength = math.sqrt(1.0 + sigma * sigma) if at_top else sigma

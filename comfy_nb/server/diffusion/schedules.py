@@ -18,8 +18,8 @@ KARRAS_RHO = 7.0
 
 
 def _sigma_table() -> Sigmas:
-    betas = np.linspace(np.sqrt(0.00085), np.sqrt(0.012), TRAIN_STEPS) ** 2
-    kept = np.cumprod(1.0 - betas)
+    betas = np.square(np.linspace(0.00085**0.5, 0.012**0.5, TRAIN_STEPS, dtype=np.float64))
+    kept = np.cumprod(1.0 - betas, dtype=np.float64)
     return np.sqrt((1.0 - kept) / kept)
 
 

@@ -52,9 +52,11 @@ class Patch:
         behind = np.square(self._pictures) @ np.square(self._through).T
         pictures = self._pictures.reshape(self._lights.shape[0], -1, self.places.size)
         crossed = np.matmul(pictures, (self._through[:-1] * self._lights).transpose(0, 2, 1))
-        return self._apart(behind, 2.0 * crossed + np.square(self._lights).sum(axis=2)[:, None, :])
+        return self._apart(
+            behind, np.float32(2.0) * crossed + np.square(self._lights).sum(axis=2)[:, None, :]
+        )
 
-    def _apart(self, behind: Floats, in_front: Floats) -> tuple[Table, Table]:
+    def _apart(self, behind: Array, in_front: Array) -> tuple[Table, Table]:
         table = behind.reshape(self._lights.shape[0], -1, self.touching.size + 1).astype(np.float64)
         return table[:, :, -1], table[:, :, :-1] - table[:, :, -1:] + in_front
 

@@ -12,10 +12,10 @@ from comfy_nb.server.worlds.base import Conditioning
 
 EMPHASIS = 1.1
 
-STOP_WORDS = frozenset(
-    """a an the and or of in on at with without over under by to from for into near above below behind before front
-    beside between through is are its it this that some very""".split()
-)
+_STOP = """a an the and or of in on at with without over under by to from for into near above below behind before
+front beside between through is are its it this that some very"""
+STOP_WORDS = frozenset(_STOP.split())
+"""Words that say nothing about a picture here."""
 
 _TOKEN = re.compile(r"\\[()]|\(|:\s*(-?\d+(?:\.\d*)?|-?\.\d+)\s*\)|\)|[a-z]+")
 

@@ -21,6 +21,7 @@ Area = tuple[slice, slice]
 Mask = NDArray[np.floating[Any]]
 """Coverage from 0 to 1 that broadcasts to the strip's [rows, width]."""
 
+ARC_POINTS = 24
 HALO_EDGE = np.float32(0.02)
 """Glow below this is left out."""
 
@@ -111,8 +112,8 @@ class Canvas:
         count = rows[1] - rows[0]
         self.image = np.zeros((len(ink), 3, count, width), np.float32)
         self.through = np.ones((count, width), np.float32)
-        self.x: Floats = ((np.arange(width, dtype=np.float32) + 0.5) / height)[None, :]
-        self.y: Floats = ((np.arange(*rows, dtype=np.float32) + 0.5) / height)[:, None]
+        self.x: Floats = _centres(0, width, height)[None, :]
+        self.y: Floats = _centres(*rows, height)[:, None]
 
     def pen(self) -> Pen:
         """Start a new shape."""
@@ -132,6 +133,11 @@ class Canvas:
         under = self.image[:, :, area[0], area[1]]
         under += (rgb - under) * cover
         self.through[area] *= 1.0 - cover
+
+    def flood(self, colour: str | Tint) -> None:
+        """Paint the whole strip."""
+        self.image[:] = self.ink(colour).rgb[:, :, None, None]
+        self.through[:] = 0.0
 
     def fill_blend(self, weights: Floats, colours: Sequence[str | Tint]) -> None:
         """Paint the whole strip with a blend of colours; `weights` [rows, number of colours] add up to 1 per row."""
@@ -158,17 +164,21 @@ class Canvas:
         square = np.square(self.x - x) + np.square(self.y - y)
         glow = np.exp(-square / np.float32(radius * radius))
         # Cut off where it would not be seen, so that a glow does not cover the whole strip.
-        return np.maximum((glow - HALO_EDGE) / (1.0 - HALO_EDGE), 0.0)
+        return np.maximum((glow - HALO_EDGE) / (np.float32(1.0) - HALO_EDGE), np.float32(0.0))
 
     def fade(self, start: float, end: float) -> Floats:
         """1 above or at `start`, 0 at `end`, smooth between, by height; `end` may lie above `start`."""
         return smooth((self.y - end) / (start - end))
 
 
+def _centres(start: int, end: int, height: int) -> Floats:
+    return ((np.arange(start, end) + 0.5) / height).astype(np.float32)
+
+
 def smooth(t: Mask) -> Floats:
     """Clip to 0..1 and ease both ends."""
-    t = np.clip(t, 0.0, 1.0).astype(np.float32)
-    return t * t * (3.0 - 2.0 * t)
+    t = np.clip(t, 0.0, 1.0)
+    return (t * t * (3.0 - 2.0 * t)).astype(np.float32)
 
 
 def _lattice_weights(positions: Floats) -> Floats:
@@ -182,7 +192,9 @@ def _lattice_weights(positions: Floats) -> Floats:
     return weights
 
 
-def arc(x: float, y: float, rx: float, ry: float, start: float, end: float, count: int = 24) -> list[Point]:
+def arc(  # noqa: PLR0917 - an ellipse and its ends, as every drawing library takes them
+    x: float, y: float, rx: float, ry: float, start: float, end: float
+) -> list[Point]:
     """Points on an ellipse from `start` to `end` degrees; 0 is right, 90 is down."""
-    angles = [math.radians(start + (end - start) * i / count) for i in range(count + 1)]
+    angles = [math.radians(start + (end - start) * i / ARC_POINTS) for i in range(ARC_POINTS + 1)]
     return [(x + rx * math.cos(angle), y + ry * math.sin(angle)) for angle in angles]

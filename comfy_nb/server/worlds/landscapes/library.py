@@ -60,7 +60,8 @@ def build_model(width: int, height: int) -> ProductModel:
 
 def _columns(width: int, pictures: Floats) -> NDArray[np.intp]:
     """Group the numbers of a band by columns of the picture: figures stand here or there, seldom everywhere."""
-    return np.arange(pictures.shape[2]) % width * COLUMNS // width
+    places: NDArray[np.intp] = np.arange(pictures.shape[2], dtype=np.intp)
+    return places % width * COLUMNS // width
 
 
 def _pictures(parts: Sequence[Part], width: int, height: int, rows: Rows, ink: Ink) -> Floats:

@@ -16,6 +16,8 @@ HORIZON = 0.68
 """Where the ground begins."""
 SKYLINE = 0.36
 """Where the backdrop begins."""
+BASE = HORIZON + 0.01
+"""Where backdrops stand: a little below their band, so that none ends above the ground."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,3 +105,8 @@ def bank(canvas: Canvas, seed: int, size: float, coverage: float) -> Floats:
     """Cloudy noise with soft edges: 0 where there is none, 1 in the thick of it."""
     field = canvas.noise(seed, size, size * 0.35, 4)
     return smooth((field - (1.0 - coverage)) / 0.28)
+
+
+def sky_fade(canvas: Canvas, depth: float = 0.1) -> Floats:
+    """A mask that takes the sky band's lower edge away, so that no seam shows."""
+    return canvas.fade(SKYLINE - depth, SKYLINE - 0.005)

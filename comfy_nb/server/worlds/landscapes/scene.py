@@ -9,7 +9,7 @@ from comfy_nb.server.worlds.base import PIXELS_PER_LATENT
 from comfy_nb.server.worlds.landscapes.canvas import Canvas
 from comfy_nb.server.worlds.landscapes.library import PARTS, Rows, band_rows
 from comfy_nb.server.worlds.landscapes.palettes import PALETTES, Floats, Ink
-from comfy_nb.server.worlds.landscapes.parts import paint_sky
+from comfy_nb.server.worlds.landscapes.parts import Part, paint_sky
 from comfy_nb.server.worlds.landscapes.subjects import SUBJECTS
 from comfy_nb.server.worlds.product import Choice
 
@@ -34,9 +34,7 @@ def render(choice: Choice, width: int, height: int) -> Floats:
     ink = Ink([PALETTES[choice.palette]])
     strips = [_pixels(rows) for rows in band_rows(height // PIXELS_PER_LATENT)]
     bands = zip(PARTS, choice.parts, strips, strict=True)
-    sky, middle, low = (
-        _strip(options[index].paint, width, height, rows, ink) for options, index, rows in bands
-    )
+    sky, middle, low = (_strip(options[index], width, height, rows, ink) for options, index, rows in bands)
     front = Canvas(width, height, (strips[1][0], height), ink, FINENESS)
     SUBJECTS[choice.subject].paint(front)
     behind = np.concatenate((middle, low), axis=1)
@@ -47,10 +45,10 @@ def _pixels(rows: Rows) -> Rows:
     return rows[0] * PIXELS_PER_LATENT, rows[1] * PIXELS_PER_LATENT
 
 
-def _strip(paint, width: int, height: int, rows: Rows, ink: Ink) -> Floats:  # noqa: ANN001
+def _strip(part: Part, width: int, height: int, rows: Rows, ink: Ink) -> Floats:
     canvas = Canvas(width, height, rows, ink, FINENESS)
     paint_sky(canvas)
-    paint(canvas)
+    part.paint(canvas)
     return canvas.image[0]
 
 

@@ -84,7 +84,9 @@ SUBJECTS: tuple[Part, ...] = (
     *_at(objects.rocket, "rocket", "rocket spaceship shuttle", (0.4, 0.66), on=_LAND),
     *_at(plants.cactus, "cactus", "cactus saguaro", (0.32, 0.68), on=frozenset({"sand"}), rare_in=_COLD),
     *_at(plants.mushroom, "mushroom", "mushroom toadstool", (0.4, 0.62), foot=0.9, on=_GREEN),
-    *_at(objects.snowman, "snowman", "snowman", (0.36, 0.64), foot=0.89, on=frozenset({"snow"}), rare_in=_WARM),
+    *_at(
+        objects.snowman, "snowman", "snowman", (0.36, 0.64), foot=0.89, on=frozenset({"snow"}), rare_in=_WARM
+    ),
     *_at(animals.black_cat, "black cat", "cat black kitten kitty", (0.42,), foot=0.9, on=_LAND),
     *_at(animals.orange_cat, "orange cat", "cat orange ginger kitten kitty", (0.6,), foot=0.9, on=_LAND),
     *_at(animals.white_cat, "white cat", "cat white kitten kitty", (0.5,), foot=0.9, on=_LAND),

@@ -186,9 +186,9 @@ def deer(stage: Stage) -> None:
     stage.fill(stage.outline().ellipse(-0.147, -0.308, 0.0065), "*1c1518")
     antlers = stage.outline()
     for way, lean in ((-1, -0.16), (1, -0.115)):
-        stem = arc(lean + way * 0.012, -0.375, 0.05, 0.06, 90, 90 - way * 110, 8)
+        stem = arc(lean + way * 0.012, -0.375, 0.05, 0.06, 90, 90 - way * 110)
         antlers.line(stem, 0.0085)
-        for index in (3, 5):
+        for index in (9, 15):
             x, y = stem[index]
             antlers.line([(x, y), (x + way * 0.004, y - 0.04)], 0.0065)
     stage.fill(antlers, "#e3c9a4")

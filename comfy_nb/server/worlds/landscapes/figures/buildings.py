@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 
-from comfy_nb.server.worlds.landscapes.figures.stage import Outline, Stage
+from comfy_nb.server.worlds.landscapes.canvas import Point
+from comfy_nb.server.worlds.landscapes.figures.stage import Stage
 
 
 def _window(stage: Stage, x: float, y: float, half: float, tall: float) -> None:
@@ -61,19 +63,18 @@ def house(stage: Stage) -> None:
     stage.fill(blooms, "bloom_a")
 
 
-def _battlement(stage: Stage, left: float, right: float, top: float, bottom: float, teeth: int) -> Outline:
-    wall = stage.outline().box(left, top, right, bottom)
+def _battlement(stage: Stage, left: float, right: float, top: float, teeth: int) -> None:
+    wall = stage.outline().box(left, top, right, 0.002)
     pitch = (right - left) / (2 * teeth - 1)
     for i in range(teeth):
         wall.box(left + 2 * i * pitch, top - 0.022, left + (2 * i + 1) * pitch, top + 0.002)
     stage.fill(wall, "stone")
-    cut = stage.outline().box(left + (right - left) * 0.62, top - 0.1, right + 0.1, bottom + 0.1)
+    cut = stage.outline().box(left + (right - left) * 0.62, top - 0.1, right + 0.1, 0.1)
     stage.shade(wall, "stone_dark", cut, 0.75)
-    return wall
 
 
 def _turret(stage: Stage, x: float, half: float, top: float, flag: float) -> None:
-    _battlement(stage, x - half, x + half, top, 0.002, 3)
+    _battlement(stage, x - half, x + half, top, 3)
     stage.fill(
         stage.outline().box(x - half - 0.008, top - 0.004, x + half + 0.008, top + 0.008), "stone_dark"
     )
@@ -95,7 +96,7 @@ def castle(stage: Stage) -> None:
     """A castle with three towers under blue roofs."""
     stage.shadow(0.24, strength=0.38)
     _turret(stage, 0.0, 0.05, -0.285, 0.04)
-    _battlement(stage, -0.15, 0.15, -0.15, 0.002, 9)
+    _battlement(stage, -0.15, 0.15, -0.15, 9)
     courses = stage.outline()
     for row in range(4):
         for i in range(9):
@@ -116,6 +117,12 @@ def castle(stage: Stage) -> None:
     stage.shade(door, "#2f1f1a", bars)
     for x in (-0.09, 0.09):
         stage.fill(stage.outline().box(x - 0.008, -0.1, x + 0.008, -0.07, 0.008), "lamp")
+
+
+def _turned(hub: Point, angle: float, along: float, across: float) -> Point:
+    """A place on a sail that points to `angle`."""
+    cos, sin = math.cos(angle), math.sin(angle)
+    return hub[0] + along * cos - across * sin, hub[1] + along * sin + across * cos
 
 
 def windmill(stage: Stage) -> None:
@@ -144,15 +151,7 @@ def windmill(stage: Stage) -> None:
     _window(stage, 0.0, -0.145, 0.013, 0.017)
     hub = (-0.004, -0.268)
     for turn in range(4):
-        angle = math.radians(24 + 90 * turn)
-        ux, uy = math.cos(angle), math.sin(angle)
-        vx, vy = -uy, ux
-
-        def at(
-            along: float, across: float, ux: float = ux, uy: float = uy, vx: float = vx, vy: float = vy
-        ) -> tuple[float, float]:
-            return hub[0] + along * ux + across * vx, hub[1] + along * uy + across * vy
-
+        at = partial(_turned, hub, math.radians(24 + 90 * turn))
         sail = stage.outline().polygon(
             [at(0.035, 0.004), at(0.165, 0.004), at(0.165, 0.042), at(0.035, 0.036)]
         )

@@ -12,7 +12,7 @@ from comfy_nb.server.worlds.landscapes.figures.stage import Outline, Stage
 
 def _bottle_shape(stage: Stage, inset: float = 0.0) -> Outline:
     half, neck = 0.096 - inset, 0.033 - inset * 0.5
-    shoulder = arc(0.0, -0.262, half, 0.075 - inset * 0.4, 180, 252, 10)
+    shoulder = arc(0.0, -0.262, half, 0.075 - inset * 0.4, 180, 252)
     right = [(-x, y) for x, y in reversed(shoulder)]
     left_neck = [(-neck, -0.345), (-neck, -0.41 + inset)]
     outline = stage.outline().polygon(
@@ -136,9 +136,7 @@ def sailboat(stage: Stage) -> None:
         ripple.ellipse(0.01 * (-1) ** i, 0.014 + i * 0.017, 0.125 - 0.018 * i, 0.0042)
     stage.fill(ripple, "glint", 0.45)
     stage.fill(stage.outline().ellipse(0.0, 0.008, 0.14, 0.014), "shadow", 0.35)
-    hull = stage.outline().polygon(
-        [(-0.15, -0.052), *arc(0.0, -0.052, 0.16, 0.062, 162, 18, 14), (0.165, -0.06)]
-    )
+    hull = stage.outline().polygon([(-0.15, -0.052), *arc(0.0, -0.052, 0.16, 0.062, 162, 18), (0.165, -0.06)])
     stage.fill(hull, "#c8503c")
     stage.shade(hull, "#8a2f30", stage.outline().box(-0.3, -0.022, 0.3, 0.1))
     stage.fill(
@@ -189,7 +187,7 @@ def rocket(stage: Stage) -> None:
         fin = [(0.04 * way, -0.2), (0.108 * way, -0.1), (0.1 * way, -0.055), (0.04 * way, -0.1)]
         stage.fill(stage.outline().polygon(fin), "#d8434c" if way < 0 else "#a52b40")
     body = stage.outline().polygon(
-        [*arc(0.0, -0.24, 0.062, 0.225, 180, 360, 24), (0.05, -0.095), (-0.05, -0.095)]
+        [*arc(0.0, -0.24, 0.062, 0.225, 180, 360), (0.05, -0.095), (-0.05, -0.095)]
     )
     stage.fill(body, "#f4f1ee")
     stage.shade(
