@@ -33,25 +33,25 @@ lint: $(VENV)/.dev js/node_modules/.made
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/lint-imports --no-cache
-	$(NPM) run --silent lint
+	@$(NPM) run --silent lint
 
 types: $(VENV)/.dev js/node_modules/.made
 	$(BIN)/pyright
-	$(NPM) run --silent types
+	@$(NPM) run --silent types
 
 format: $(VENV)/.dev js/node_modules/.made
 	$(BIN)/ruff check --fix --exit-zero
 	$(BIN)/ruff format
-	$(NPM) run --silent format
+	@$(NPM) run --silent format
 
 js: js/node_modules/.made
-	$(NPM) run --silent build
+	@$(NPM) run --silent build
 
 check-bundles: js/node_modules/.made
-	$(NPM) run --silent check-bundles
+	@$(NPM) run --silent check-bundles
 
 test-js: js/node_modules/.made
-	$(NPM) run --silent test
+	@$(NPM) run --silent test
 
 test-python: $(VENV)/.dev kernels
 	$(BIN)/pytest -n 2 --dist loadfile --ignore=tests/browser --ignore=tests/benchmarks
@@ -78,19 +78,20 @@ locks: $(VENV)/.dev
 		$(COMPILE) --extra demo pyproject.toml .locks/ipykernel-$$version.in -o .locks/ipykernel-$$version.txt || exit 1; \
 	done
 	$(NPM) install --package-lock-only
-	$(NPM) run --silent strip-lock
+	@$(NPM) run --silent strip-lock
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit("comfy_nb needs Python 3.11 or newer, this is " + sys.version.split()[0] \
 		+ ": say make PYTHON=/path/to/python3.11" if sys.version_info < (3, 11) else 0)'
-	$(PYTHON) -m venv $(VENV)
+	@$(PYTHON) -m venv $(VENV)
 
 # The developers' pins contain those of the demo, so after one of these the other has nothing to fetch.
 $(VENV)/.dev $(VENV)/.demo: $(VENV)/.%: .locks/%.txt pyproject.toml | $(BIN)/python
-	$(PIP) install --quiet -r $<
-	$(PIP) install --quiet --no-deps --no-build-isolation --editable .
+	@echo "Installing what $< pins into $(VENV); the first time takes a minute or two."
+	@$(PIP) install -qq -r $<
+	@$(PIP) install -qq --no-deps --no-build-isolation --editable .
 	@touch $@
 
 js/node_modules/.made: js/package.json js/package-lock.json | $(VENV)/.dev
-	$(NPM) ci --no-progress
+	@$(NPM) ci --no-progress
 	@touch $@
