@@ -44,9 +44,14 @@ def install_chromium() -> Path:
         done = subprocess.run(command, check=False, stdin=subprocess.DEVNULL, capture_output=True, text=True)
         if found := find_chromium():
             return found
-        said = (done.stderr or done.stdout).strip().splitlines() or [f"exit code {done.returncode}"]
-        failures.append(f"`{' '.join(command[:4])} …` failed ({said[-1]})")
+        failures.append(f"`{' '.join(command[:4])} …` failed ({_reason(done)})")
     raise SystemExit(f"No Chromium for the browser tests: none on the PATH, and {', and '.join(failures)}.")
+
+
+def _reason(done: subprocess.CompletedProcess[str]) -> str:
+    lines = [line.strip() for line in (done.stderr + done.stdout).splitlines() if line.strip()]
+    errors = [line for line in lines if "error" in line.lower()]
+    return (errors or lines or [f"exit code {done.returncode}"])[-1]
 
 
 def _installers() -> list[list[str]]:
