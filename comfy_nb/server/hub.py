@@ -25,30 +25,33 @@ class Peer:
     sid: str
     socket: WebSocket
     flags: dict[str, Any] = field(default_factory=dict[str, Any])
-    backlog: int = 0
-    _messages: deque[str | bytes | None] = field(default_factory=deque[str | bytes | None])
+    overflowed: asyncio.Event = field(default_factory=asyncio.Event)
+    _backlog: int = 0
+    _messages: deque[str | bytes] = field(default_factory=deque[str | bytes])
     _ready: asyncio.Event = field(default_factory=asyncio.Event)
 
     def push(self, message: str | bytes) -> None:
-        """Queue one message; on the loop's thread only."""
-        self.backlog += len(message)
-        self._messages.append(message if self.backlog <= BACKLOG_LIMIT else None)
-        self._ready.set()
+        """Queue one message; on the loop's thread only. Once too much is queued, all of it is dropped."""
+        self._backlog += len(message)
+        if self._backlog > BACKLOG_LIMIT:
+            self._messages.clear()
+            self.overflowed.set()
+        else:
+            self._messages.append(message)
+            self._ready.set()
 
     async def pump(self) -> None:
-        """Send what is queued, in order, until the backlog got too large or the task is cancelled."""
+        """Send what is queued, in order, until cancelled."""
         while True:
             await self._ready.wait()
             self._ready.clear()
             while self._messages:
                 message = self._messages.popleft()
-                if message is None:
-                    return
                 if isinstance(message, str):
                     await self.socket.send_text(message)
                 else:
                     await self.socket.send_bytes(message)
-                self.backlog -= len(message)
+                self._backlog -= len(message)
 
 
 class Hub:

@@ -58,24 +58,34 @@ def validate(prompt: Json, folders: Folders, targets: Collection[str] | None = N
         outputs = [node_id for node_id in outputs if node_id in targets]
     if not outputs:
         raise Refusal(problem("prompt_no_outputs", "Prompt has no outputs"))
-    needs = {output: _needed(prompt, output) for output in outputs}
-    errors = _errors(prompt, folders, needs.values())
-    good = [output for output in outputs if not needs[output].keys() & errors.keys()]
-    node_errors: Json = {
+    errors = _errors(prompt, folders, _needed(prompt, outputs))
+    good, node_errors = _blame(prompt, outputs, errors) if errors else (outputs, {})
+    if not good:
+        own = [each for output in outputs for each in errors.get(output, [])]
+        details = "\n".join(f"{each['message']}: {each['details']}" for each in own)
+        message = "Prompt outputs failed validation"
+        raise Refusal(problem("prompt_outputs_failed_validation", message, details), node_errors)
+    return Verdict(good, node_errors)
+
+
+def _blame(prompt: Json, outputs: list[str], errors: dict[str, list[Json]]) -> tuple[list[str], Json]:
+    """(the outputs that need no bad node, each bad node with its errors and the outputs that need it)."""
+    good: list[str] = []
+    dependents: dict[str, list[str]] = {node_id: [] for node_id in errors}
+    for output in outputs:
+        bad = errors.keys() & _needed(prompt, [output]).keys()
+        for node_id in bad:
+            dependents[node_id].append(output)
+        if not bad:
+            good.append(output)
+    return good, {
         node_id: {
             "errors": found,
-            "dependent_outputs": [output for output in outputs if node_id in needs[output]],
+            "dependent_outputs": dependents[node_id],
             "class_type": prompt[node_id]["class_type"],
         }
         for node_id, found in errors.items()
     }
-    if not good:
-        own = [
-            f"{each['message']}: {each['details']}" for output in outputs for each in errors.get(output, [])
-        ]
-        message = "Prompt outputs failed validation"
-        raise Refusal(problem("prompt_outputs_failed_validation", message, "\n".join(own)), node_errors)
-    return Verdict(good, node_errors)
 
 
 def _class(prompt: Json, node_id: str) -> NodeClass:
@@ -109,10 +119,10 @@ class _Consumer:
     link: list[Any]
 
 
-def _needed(prompt: Json, output: str) -> dict[str, _Consumer | None]:
-    """What an output needs, itself first, and how each was reached. Links to nowhere are passed over."""
-    reached: dict[str, _Consumer | None] = {output: None}
-    stack = [output]
+def _needed(prompt: Json, outputs: list[str]) -> dict[str, _Consumer | None]:
+    """The outputs, all that they need, and how each was reached. Links to nowhere are passed over."""
+    reached: dict[str, _Consumer | None] = dict.fromkeys(outputs)
+    stack = list(outputs)
     while stack:
         node_id = stack.pop()
         for name, link in _links(prompt, node_id):
@@ -136,19 +146,13 @@ def _links(prompt: Json, node_id: str) -> list[tuple[str, list[Any]]]:
     ]
 
 
-def _errors(
-    prompt: Json, folders: Folders, needs: Iterable[dict[str, _Consumer | None]]
-) -> dict[str, list[Json]]:
-    """What is wrong with each node that an output needs; only nodes with an error are in it."""
+def _errors(prompt: Json, folders: Folders, needed: dict[str, _Consumer | None]) -> dict[str, list[Json]]:
+    """What is wrong with each node; only nodes with an error are in it."""
     errors: dict[str, list[Json]] = {}
-    checked: set[str] = set()
-    for reached in needs:
-        for node_id, consumer in reached.items():
-            if node_id not in checked:
-                checked.add(node_id)
-                if found := _node_errors(prompt, folders, node_id, consumer):
-                    errors[node_id] = found
-    for node_id, cycle in _cycle(prompt, checked).items():
+    for node_id, consumer in needed.items():
+        if found := _node_errors(prompt, folders, node_id, consumer):
+            errors[node_id] = found
+    for node_id, cycle in _cycle(prompt, needed).items():
         errors.setdefault(node_id, []).append(cycle)
     return errors
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import json
 import socket
@@ -15,7 +16,9 @@ from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 
 from comfy_nb.server import hub as hub_module
-from comfy_nb.server.hub import Peer
+from comfy_nb.server.app import create_app
+from comfy_nb.server.files import Folders
+from comfy_nb.server.routes.socket import serve
 from tests.server.talk import (
     CHECKPOINT,
     FLAGS,
@@ -343,6 +346,8 @@ def test_only_files_of_the_three_folders_can_be_viewed(talker, params, status):
 
 
 def test_a_link_out_of_a_folder_is_not_followed(server, talker):
+    (server._folder / "output" / "log").symlink_to(server._folder / "server.log")
+    assert talker.http.get("/view", params={"filename": "log"}).status_code == 404
     (server._folder / "output" / "out").symlink_to("/etc")
     assert talker.http.get("/view", params={"filename": "passwd", "subfolder": "out"}).status_code == 403
 
@@ -432,16 +437,37 @@ def test_words_that_the_world_does_not_know_are_logged(server, talker):
     assert word in server.log()
 
 
-async def test_a_socket_that_lets_too_much_pile_up_is_cut_off(monkeypatch):
-    sent = []
-
+async def test_a_socket_that_lets_too_much_pile_up_is_cut_off(monkeypatch, tmp_path):
     class Socket:
-        async def send_text(self, text):
-            sent.append(text)
+        """A client that takes one message and then reads no more."""
 
-    monkeypatch.setattr(hub_module, "BACKLOG_LIMIT", 10)
-    peer = Peer("id", Socket())
-    for text in ("12345", "67890", "x", "never"):
-        peer.push(text)
-    await peer.pump()
-    assert sent == ["12345", "67890"]
+        def __init__(self):
+            self.query_params = {"clientId": "lazy"}
+            self.app = create_app(Folders(tmp_path), step_time=0)
+            self.sent = asyncio.Queue()
+
+        async def accept(self):
+            pass
+
+        async def receive(self):
+            await asyncio.Event().wait()
+
+        async def send_text(self, text):
+            self.sent.put_nowait(text)
+            await asyncio.Event().wait()
+
+    monkeypatch.setattr(hub_module, "BACKLOG_LIMIT", 1000)
+    lazy = Socket()
+    hub = lazy.app.state.server.hub
+    hub.attach(asyncio.get_running_loop())
+    serving = asyncio.create_task(serve(lazy))
+    await lazy.sent.get()
+    for _ in range(9):
+        hub.send("x" * 100, "lazy")
+    await asyncio.sleep(0)
+    assert hub.listens("lazy")
+    assert not serving.done()
+    hub.send("x" * 100, "lazy")
+    await asyncio.wait_for(serving, 5)
+    assert not hub.listens("lazy")
+    assert lazy.sent.empty()

@@ -367,6 +367,18 @@ def test_a_missing_file_is_told_as_the_original_tells_it(folders):
     )
 
 
+@pytest.mark.parametrize(
+    "name", ["../outside.png", "sub/../../outside.png", "a\0b", "in.png [temp]", "..", ""]
+)
+def test_pictures_outside_of_their_folder_are_missing(folders, name):
+    (folders.root / "outside.png").write_bytes(b"x")
+    (folders.root / "input" / "in.png").write_bytes(b"x")
+    prompt = {"1": node("PreviewImage", images=["2", 0]), "2": node("LoadImage", image=name)}
+    assert only_error(prompt, folders, "2")["type"] == "custom_validation_failed"
+    prompt["2"]["inputs"]["image"] = "in.png"
+    assert validate(prompt, folders).outputs == ["1"]
+
+
 def test_a_class_is_named_by_its_title(folders):
     body = refused({"1": {"class_type": "NopeNode", "inputs": {}, "_meta": {"title": "My Nope"}}}, folders)
     assert body["error"]["message"] == "Node 'My Nope' not found. The custom node may not be installed."

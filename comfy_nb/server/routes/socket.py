@@ -7,7 +7,7 @@ import json
 import uuid
 from typing import Any
 
-from starlette.websockets import WebSocket, WebSocketDisconnect
+from starlette.websockets import WebSocket
 
 from comfy_nb.server.hub import Peer
 from comfy_nb.server.shapes import is_object
@@ -24,17 +24,15 @@ async def serve(socket: WebSocket) -> None:
     await socket.accept()
     peer = Peer(socket.query_params.get("clientId") or uuid.uuid4().hex, socket)
     _greet(state, peer)
-    reader = asyncio.create_task(_read(state, peer))
-    writer = asyncio.create_task(peer.pump())
+    tasks = [asyncio.create_task(work) for work in (_read(state, peer), peer.pump(), peer.overflowed.wait())]
     try:
-        await asyncio.wait((reader, writer), return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
     finally:
         state.hub.remove(peer)
-        for task in (reader, writer):
+        for task in tasks:
             task.cancel()
-        results = await asyncio.gather(reader, writer, return_exceptions=True)
-    if not any(isinstance(result, WebSocketDisconnect) for result in results):
-        await socket.close(1013, "too many unread messages")
+        # What ended one of them is that the client went; a client that does not read cannot be told good-bye.
+        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 def _greet(state: ServerState, peer: Peer) -> None:
@@ -47,12 +45,12 @@ def _greet(state: ServerState, peer: Peer) -> None:
 
 
 async def _read(state: ServerState, peer: Peer) -> None:
-    """Take the feature flags from the first message; everything else is ignored."""
+    """Take the feature flags from the first message, ignore everything else, return when the client has gone."""
     first = True
     while True:
         message = await peer.socket.receive()
         if message["type"] == "websocket.disconnect":
-            raise WebSocketDisconnect(message.get("code", 1005))
+            return
         flags = _feature_flags(message.get("text")) if first else None
         first = False
         if flags is not None:
