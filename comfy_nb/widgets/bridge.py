@@ -57,6 +57,10 @@ class Pace:
         self._free_at = now + wait + self._interval
         return wait
 
+    def spend(self, now: float) -> None:
+        """One goes now, in its turn or not."""
+        self._free_at = now + self._interval
+
 
 PROCESS = Pace(FRAMES_PER_PROCESS)
 
@@ -117,7 +121,7 @@ class Slot(Generic[T]):
     def _go(self) -> None:
         self._due = None
         if self._waiting:
-            self._own.book(self._clock())
+            self._own.spend(self._clock())
             self._deliver(self._waiting.pop())
 
 

@@ -42,19 +42,21 @@ class JobView(anywidget.AnyWidget):
     def __init__(self, source: Source) -> None:
         """A view of `source`; it follows it until `close()`."""
         self._source = source
-        self._bridge = Bridge(self._post, partial(self.set_trait, "state"), get_loop())
+        # Kept: at the interpreter's end a widget is closed once more, when no new loop can be started.
+        self._loop = get_loop()
+        self._bridge = Bridge(self._post, partial(self.set_trait, "state"), self._loop)
         self._stop: Callable[[], None] | None = None
         self._told: tuple[object, ...] = ()
         super().__init__(plan=plan_view(source.plan(), source.server), state=source.snapshot().state())
         self.on_msg(self._hear)  # pyright: ignore[reportUnknownMemberType] - ipywidgets is untyped
-        get_loop().call(self._begin)
+        self._loop.call(self._begin)
 
     def set_state(self, sync_data: dict[str, Any]) -> None:
         """Ignored: pages may not write traits."""
 
     def close(self) -> None:
         """Stop following the job, and take the view off every page. Doing so twice is harmless."""
-        get_loop().call(self._end)
+        self._loop.call(self._end)
         super().close()
 
     def __repr__(self) -> str:
@@ -112,14 +114,14 @@ class JobView(anywidget.AnyWidget):
             self._spawn(self._show_output(output))
 
     async def _show_output(self, output: ShownOutput) -> None:
-        self._bridge.message(*await get_loop().work(pictures.message_of, output))
+        self._bridge.message(*await self._loop.work(pictures.message_of, output))
 
     async def _keep_poster(self, snapshot: Snapshot) -> None:
         images = [output for output in self._source.outputs() if output.kind == "image"]
         if snapshot.status != "succeeded" or not images:
             return
         first = min(images, key=lambda output: (not output.saved, output.index))
-        self.set_trait("poster", await get_loop().work(pictures.poster, first))
+        self.set_trait("poster", await self._loop.work(pictures.poster, first))
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         async def logged() -> None:
@@ -128,14 +130,14 @@ class JobView(anywidget.AnyWidget):
             except Exception:
                 log.exception("comfy_nb: a view could not show an output")
 
-        get_loop().run(logged())
+        self._loop.run(logged())
 
     # -- from the page: any thread may bring it, the loop thread answers ------------------------------------------
 
     def _hear(self, _: object, content: object, buffers: object) -> None:
         del buffers
         if isinstance(content, dict):
-            get_loop().call(self._answer, cast("dict[object, object]", content))
+            self._loop.call(self._answer, cast("dict[object, object]", content))
 
     def _answer(self, content: dict[object, object]) -> None:
         match content:

@@ -23,9 +23,9 @@ export const STATUS_WORDS: Readonly<Record<Status, string>> = {
 };
 
 /** "0.4 s", "42 s", "2 min 05 s", "1 h 04 min" */
-export function duration(seconds: number): string {
+export function duration(seconds: number, digits = 1): string {
   const whole = Math.round(seconds);
-  if (seconds < 9.95) return `${Math.max(0, seconds).toFixed(1)} s`;
+  if (seconds < 9.95) return `${Math.max(0, seconds).toFixed(digits)} s`;
   if (whole < 60) return `${whole} s`;
   if (whole < 3600) return `${Math.floor(whole / 60)} min ${two(whole % 60)} s`;
   const minutes = Math.round(seconds / 60);
@@ -52,13 +52,13 @@ export function timeLeft(left: readonly [number, number] | null, since = 0): str
   const name = unit === 1 ? "s" : "min";
   const from = Math.round(low / unit);
   const to = Math.max(1, Math.round(high / unit));
+  if (from === 0 && to > 1) return `up to ${to} ${name} left`;
   return from >= to || to - from <= 0.15 * to ? `about ${to} ${name} left` : `${from}–${to} ${name} left`;
 }
 
 /** How old the last word of the server is. */
 export function age(silent: number): string {
-  if (silent < 2) return "just now";
-  return `${silent < 10 ? `${Math.floor(silent)} s` : duration(silent)} ago`;
+  return silent < 2 ? "just now" : `${duration(silent, 0)} ago`;
 }
 
 export function fileSize(bytes: number): string {

@@ -3,7 +3,7 @@ import type { Life } from "../bridge";
 import { isActive, type State } from "../protocol";
 import type { Session } from "../session";
 import { TABS, type Tab, tabByKey } from "../tabs";
-import { age } from "../words";
+import { age, duration } from "../words";
 
 const NAMES: Readonly<Record<Tab, string>> = { live: "Live", final: "Final" };
 
@@ -55,6 +55,7 @@ function linkWords(state: State, life: Life, since: number): readonly [string, s
   if (!isActive(state.status) || life === "gone") return ["", ""];
   if (life === "waiting") return ["", "waiting for the kernel"];
   if (state.silent === null) return [state.link, state.link];
-  const silent = age(state.silent + since);
-  return [state.link, `${state.link} · ${state.link === "connected" ? "updated" : "last word"} ${silent}`];
+  const silent = state.silent + since;
+  const words = state.link === "connected" ? `updated ${age(silent)}` : `silent ${duration(silent, 0)}`;
+  return [state.link, `${state.link} · ${words}`];
 }

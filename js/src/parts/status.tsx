@@ -62,7 +62,11 @@ export function Figures({ session }: { session: Session }) {
   const running = state.status === "running";
   const time = state.elapsed === null ? null : state.elapsed + (running ? since : 0);
   const words = running
-    ? [pace(state.speed), time === null ? "" : `${duration(time)} so far`, timeLeft(state.left, since)]
+    ? [
+        pace(state.speed),
+        time === null ? "" : `${duration(time)} so far`,
+        state.link === "connected" ? timeLeft(state.left, since) : "",
+      ]
     : [time === null || state.status === "queued" ? "" : `${took(time)} in all`];
   return (
     <p class="cnb-figures">
