@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from comfy_nb.errors import Problem
 from comfy_nb.events import Failure, Settled
 from comfy_nb.wire.messages import ExecutionError
@@ -12,6 +14,8 @@ __all__ = ["left_out", "rejection", "unreachable", "verdict"]
 
 MAX_LINE = 300  # characters of a server's message in one line for people
 MAX_DETAIL = 20_000  # characters of a traceback
+
+_DANGLING = re.compile(r"'(?!inputs'|class_type')([^']+)'")  # a Python KeyError: the node that was looked up
 
 
 def rejection(reply: PromptRejected, plan: Plan) -> Failure:
@@ -57,7 +61,9 @@ def _failed(error: ExecutionError | None, plan: Plan) -> Failure:
 
 def _problem(error: NodeError, plan: Plan) -> Problem:
     label = _label(error.node_id, error.class_type, plan)
-    return Problem(_sentence(error), error.node_id, label, error.input_name)
+    # An inner fault comes with the name of the input that led to this node: another node's.
+    own = "" if error.type == "exception_during_inner_validation" else error.input_name
+    return Problem(_sentence(error), error.node_id, label, own)
 
 
 def _sentence(error: NodeError) -> str:
@@ -75,6 +81,10 @@ def _sentence(error: NodeError) -> str:
             return f"{got} is of the wrong type{_allowed(allowed)}"
         case "missing_node_type" | "invalid_prompt":
             return _line(error.message)
+        case "exception_during_validation" | "exception_during_inner_validation" if (
+            dangling := _DANGLING.fullmatch(error.details)
+        ):
+            return f"it is linked to node {_line(dangling[1])}, which is not in the workflow"
         case _:
             return _both(error.message, error.details)
 
