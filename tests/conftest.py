@@ -19,6 +19,7 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     skipped = reporter.stats.get("skipped", []) if reporter else []
     if not skipped:
         return
+    reporter.ensure_newline()
     reporter.write_sep("!", f"{len(skipped)} SKIPPED: what they show is not shown here", red=True, bold=True)
     if IN_CI:
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
