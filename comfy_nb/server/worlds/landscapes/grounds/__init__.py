@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from functools import partial
 
-from comfy_nb.server.worlds.landscapes.grounds.barren import sand, snow
-from comfy_nb.server.worlds.landscapes.grounds.fields import flowers, meadow, path, rows, wheat
+from comfy_nb.server.worlds.landscapes.grounds.barren import frozen_lake, oasis, sand, snow
+from comfy_nb.server.worlds.landscapes.grounds.fields import farmland, flowers, meadow, path, rows, wheat
 from comfy_nb.server.worlds.landscapes.grounds.waters import beach, lake, river
 from comfy_nb.server.worlds.landscapes.parts import Part, variants
 
@@ -16,8 +16,9 @@ GROUNDS: tuple[Part, ...] = (
     *variants(
         "meadow",
         "meadow grass field lawn nature green",
-        (meadow, partial(meadow, tufts=110), partial(meadow, tufts=30)),
+        (meadow, partial(meadow, tufts=110)),
     ),
+    *variants("farmland", "meadow grass farm fence hay countryside rural", (farmland,)),
     *variants(
         "flowers",
         "flower meadow blossom bloom garden wildflower",
@@ -57,8 +58,10 @@ GROUNDS: tuple[Part, ...] = (
     *variants(
         "beach", "beach sand coast shore sea wave", (partial(beach, top=0.74), partial(beach, top=0.79))
     ),
-    *variants("snow", "snow snowy winter ice", (snow, snow, partial(snow, trees=True)), rare_in=_NO_SNOW),
-    *variants("sand", "sand desert dune sandy", (sand, partial(sand, rocks=True), sand)),
+    *variants("snow", "snow snowy winter ice", (snow, partial(snow, trees=True)), rare_in=_NO_SNOW),
+    *variants("frozen lake", "snow ice lake frozen frost winter", (frozen_lake,), rare_in=_NO_SNOW),
+    *variants("sand", "sand desert dune sandy", (sand, partial(sand, rocks=True))),
+    *variants("oasis", "sand desert oasis water", (partial(oasis, u=0.4), partial(oasis, u=0.66))),
     *variants(
         "path",
         "path road trail way walk",

@@ -5,8 +5,10 @@ from __future__ import annotations
 import math
 from random import Random
 
+import numpy as np
+
 from comfy_nb.server.worlds.landscapes.canvas import Canvas, smooth
-from comfy_nb.server.worlds.landscapes.grounds.floor import DEPTH, nearness, plain, spots
+from comfy_nb.server.worlds.landscapes.grounds.floor import DEPTH, nearness, plain, spots, tuft
 from comfy_nb.server.worlds.landscapes.parts import HORIZON, rolling
 
 
@@ -88,3 +90,49 @@ def _rocks(canvas: Canvas, rng: Random) -> None:
             ]
         )
         canvas.fill(dark.within(stone), canvas.ink.mix("stone_dark", "shadow", 0.25))
+
+
+def oasis(canvas: Canvas, rng: Random, u: float) -> None:
+    """A pool in the sand, with a green rim."""
+    sand(canvas, rng)
+    x, y = u * canvas.aspect, 0.765
+    canvas.fill(canvas.pen().ellipse(x, y + 0.004, 0.315, 0.055), canvas.ink.mix("sand_shade", "earth", 0.3))
+    tufts = canvas.pen()
+    for i in range(44):
+        angle = math.tau * (i + rng.random()) / 44
+        a, b = x + 0.3 * math.cos(angle), y + 0.048 * math.sin(angle)
+        if angle > math.pi or i % 3 == 0:
+            tuft(tufts, rng, a, b, rng.uniform(0.016, 0.034))
+    canvas.fill(canvas.pen().ellipse(x, y, 0.295, 0.045), "water")
+    canvas.fill(canvas.pen().ellipse(x, y - 0.006, 0.28, 0.034), canvas.ink.mix("water", "horizon", 0.45))
+    glints = canvas.pen()
+    for _ in range(16):
+        glints.ellipse(
+            x + rng.uniform(-0.22, 0.22), y + rng.uniform(-0.025, 0.03), rng.uniform(0.01, 0.035), 0.0022
+        )
+    canvas.fill(glints, "glint", 0.7)
+    canvas.fill(tufts, "leaf_dark")
+
+
+def frozen_lake(canvas: Canvas, rng: Random) -> None:
+    """Ice with cracks and scratches, between banks of snow."""
+    plain(canvas, canvas.ink.mix("snow", "snow_shade", 0.35), "snow")
+    ice = canvas.pen().ellipse(canvas.aspect * 0.5, 0.86, canvas.aspect * 0.62, 0.135)
+    rim = canvas.pen().ellipse(canvas.aspect * 0.5, 0.853, canvas.aspect * 0.635, 0.142)
+    canvas.fill(rim, "snow_shade", 0.8)
+    canvas.fill(ice, canvas.ink.mix("water", "snow", 0.45))
+    canvas.fill(ice, canvas.ink.mix("water", "snow_shade", 0.3), smooth((canvas.y - 0.78) / 0.25))
+    gleam = smooth(np.sin((canvas.x - canvas.y * 1.6) * 9.0) * 1.2 - 0.5)
+    canvas.fill(ice, canvas.ink.mix("snow", "horizon", 0.3), gleam * np.float32(0.45))
+    cracks = canvas.pen()
+    for _ in range(7):
+        x, y = canvas.aspect * rng.uniform(0.1, 0.9), rng.uniform(0.76, 0.95)
+        for _ in range(3):
+            end = (x + rng.uniform(-0.15, 0.15), y + rng.uniform(-0.035, 0.035))
+            cracks.line(
+                [(x, y), ((x + end[0]) / 2, (y + end[1]) / 2 + rng.uniform(-0.012, 0.012)), end], 0.0032
+            )
+    canvas.fill(cracks.within(ice), "snow", 0.9)
+    front = canvas.pen().polygon(rolling(rng, canvas.aspect, 1.0, 0.05, 0.9))
+    canvas.fill(front, "snow")
+    _saplings(canvas, rng)

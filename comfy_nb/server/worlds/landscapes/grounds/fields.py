@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from random import Random
 
+import numpy as np
+
 from comfy_nb.server.worlds.landscapes.canvas import Canvas, Pen, Point, smooth
 from comfy_nb.server.worlds.landscapes.grounds.floor import DEPTH, fringe, grass, plain, spots, swells
 from comfy_nb.server.worlds.landscapes.palettes import Tint
@@ -124,3 +126,31 @@ def path(canvas: Canvas, rng: Random, start: float, bend: float) -> None:
         stones.ellipse(x, y, 0.003 + 0.010 * near, 0.0015 + 0.005 * near)
     canvas.fill(stones.within(way), canvas.ink.mix("sand", "glow", 0.2), 0.6)
     fringe(canvas, rng, 0.034)
+
+
+def farmland(canvas: Canvas, rng: Random) -> None:
+    """A mown meadow with bales of hay behind a fence."""
+    plain(canvas, "grass_far", "grass")
+    swells(canvas, rng, MEADOW)
+    stripes = np.sin((canvas.x / canvas.aspect - 0.5) / (canvas.y - HORIZON + 0.06) * 7.0)
+    canvas.fill(smooth(stripes * 1.5), "grass_far", 0.3)
+    for u, y, size in ((0.2, 0.735, 0.028), (0.82, 0.75, 0.034), (0.62, 0.715, 0.018), (0.1, 0.83, 0.055)):
+        x = (u + rng.uniform(-0.03, 0.03)) * canvas.aspect
+        canvas.fill(
+            canvas.pen().ellipse(x + size * 0.5, y + size * 0.03, size * 1.7, size * 0.24), "shadow", 0.3
+        )
+        canvas.fill(canvas.pen().box(x, y - size * 1.5, x + size * 1.5, y, size * 0.3), "#c9993f")
+        canvas.fill(canvas.pen().ellipse(x, y - size * 0.75, size * 0.72, size * 0.76), "#eac465")
+        canvas.fill(canvas.pen().ellipse(x, y - size * 0.75, size * 0.42, size * 0.45), "#c9993f", 0.7)
+        canvas.fill(canvas.pen().ellipse(x, y - size * 0.75, size * 0.22, size * 0.24), "#eac465")
+    rails, lights = canvas.pen(), canvas.pen()
+    for i in range(-1, 9):
+        x = canvas.aspect * (i + 0.5) / 8
+        rails.box(x - 0.009, 0.905, x + 0.009, 1.01, 0.006)
+        lights.box(x - 0.009, 0.905, x - 0.003, 1.01, 0.003)
+    for y in (0.93, 0.965):
+        rails.box(-0.1, y, canvas.aspect + 0.1, y + 0.013)
+        lights.box(-0.1, y, canvas.aspect + 0.1, y + 0.004)
+    canvas.fill(rails, canvas.ink.mix("earth", "earth_dark", 0.4))
+    canvas.fill(lights, canvas.ink.mix("earth", "sand", 0.5))
+    fringe(canvas, rng, 0.03)
