@@ -107,6 +107,8 @@ class Client:
         except ConnectionFailed as error:
             self._refuse(prompt, error)
         self._wake.set()
+        if prompt.stop_asked and not prompt.stop_sent:  # asked for while the POST was under way
+            await self._stop(prompt)
 
     def _body(self, prompt: Prompt, extra_data: dict[str, Any]) -> dict[str, Any]:
         extra = dict(extra_data)
@@ -139,8 +141,6 @@ class Client:
         for warning in left_out(reply.node_errors, prompt.plan):
             prompt.feed(ev.Warned(warning))
         prompt.feed(ev.Submitted(reply.number))
-        if prompt.stop_asked:  # asked for while the POST was under way
-            await self._stop(prompt)
 
     async def _in_doubt(self, prompt: Prompt, error: ComfyError) -> None:
         """The POST failed after it was sent: the server may have queued it all the same, so look before saying."""
@@ -301,6 +301,9 @@ class Client:
 
     async def _stop(self, prompt: Prompt) -> None:
         """The order that never hits another prompt: the jobs API, else dequeue, look, and interrupt by id."""
+        if prompt.run.ended or prompt.stop_running:
+            return
+        prompt.stop_sent = prompt.stop_running = True
         try:
             if not await self._http.cancel(prompt.id):
                 await self._http.delete_pending(prompt.id)
@@ -310,6 +313,8 @@ class Client:
         except ComfyError as error:
             prompt.feed(ev.Warned(f"The interrupt did not get through: {error}"))
             return
+        finally:
+            prompt.stop_running = False
         if prompt.run.started_at is None:
             await self._removed(prompt)
 

@@ -71,6 +71,8 @@ class Prompt:
     missing: int = 0  # how many times in a row neither queue nor history knew of it
     sent: bool = False  # whether the server may have got it
     stop_asked: bool = False
+    stop_sent: bool = False  # whether a stop was sent that can have reached it
+    stop_running: bool = False  # whether one is being sent
     settling: bool = False
     collecting: asyncio.Lock = field(default_factory=asyncio.Lock)
     _keys: dict[ResultKey, int] = field(default_factory=dict[ResultKey, int])
