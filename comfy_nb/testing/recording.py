@@ -53,9 +53,8 @@ class Recording:
         posts = [line for line in self._lines if _route(line) == "POST /prompt"]
         self._takes = [_take(line) for line in posts]
         owners = {take.request.get("client_id") for take in self._takes}
-        self._who = {
-            line["who"] for line in self._lines if line["kind"] == "ws-open" and line["client_id"] in owners
-        }
+        opened = [line for line in self._lines if line["kind"] == "ws-open"]
+        self._who: list[str] = [line["who"] for line in opened if line["client_id"] in owners]
         self._released = [asyncio.Event() for _ in self._takes]
         self._posted: list[Posted] = []
 
@@ -94,10 +93,12 @@ class Recording:
                 released += 1
                 await self._until_posted(stage, released)
                 self._released[released - 1].set()
-            elif line["kind"] == "http":
+            elif route == "GET /history":
+                self._end_unseen(stage, line)
+            elif route:
                 await self._until_stopped(stage, line)
-            elif line["kind"] == "ws-in" and line["who"] in self._who:
-                await self._play(stage, line, released)
+            elif line.get("who") in self._who:
+                await self._on_socket(stage, line, released)
 
     def file(self, name: str) -> bytes | None:
         """A recorded file, else a stand-in."""
@@ -118,9 +119,25 @@ class Recording:
         if line["method"] != "POST" or line["status"] != 200:
             return
         named = line["path"] + json.dumps(line["request"])
+        nobody = {"/interrupt{}": "running", '/queue{"clear": true}': "waiting"}.get(named)
         for take, prompt in zip(self._takes, self._posted, strict=False):
-            if take.id and take.id in named:
+            if take.id in named or prompt.state == nobody:
                 await stage.until(lambda prompt=prompt: prompt.stop_asked)
+
+    def _end_unseen(self, stage: Stage, line: Line) -> None:
+        """End the prompts whose end nobody heard, as the client of then was away."""
+        for take, prompt in zip(self._takes, self._posted, strict=False):
+            if take.id in mapping(line.get("response")) and prompt.state != "over":
+                stage.finish(prompt, self._history(prompt))
+
+    async def _on_socket(self, stage: Stage, line: Line, released: int) -> None:
+        """Play a message; where the client of then closed its socket and came again, have this one do so."""
+        if line["kind"] == "ws-in":
+            await self._play(stage, line, released)
+        elif line["kind"] == "ws-closed" and line["who"] != self._who[-1]:
+            await stage.drop()
+        elif line["kind"] == "ws-open" and line["who"] != self._who[0]:
+            await stage.until(lambda: self._posted[-1].client_id in stage.sockets)
 
     async def _play(self, stage: Stage, line: Line, released: int) -> None:
         message = wire.parse(_raw(line))

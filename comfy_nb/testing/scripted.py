@@ -108,7 +108,7 @@ class ScriptedServer:
 
     def drop(self) -> None:
         """Close all websockets; prompts go on."""
-        self._do(self._drop())
+        self._do(self._stage.drop())
 
     def forget(self) -> None:
         """Have an empty queue and no history, like a server that was just restarted."""
@@ -172,16 +172,15 @@ class ScriptedServer:
             self._log.append(Entry("close", client_id))
         finally:
             greeting.cancel()
-            if self._stage.sockets.get(client_id) is websocket:
-                del self._stage.sockets[client_id]
+            self._stage.leave(client_id, websocket)
 
     async def _greet(self, websocket: WebSocket, client_id: str) -> None:
         await asyncio.sleep(self._stage.faults.greet_after)
         if self._stage.faults.socket == "mute":
             return
         self._log.append(Entry("greeting", client_id))
-        self._stage.sockets[client_id] = websocket
         await websocket.send_text(str(pack(Status(self._stage.remaining, client_id))))
+        self._stage.enter(client_id, websocket)
 
     async def _listen(self, websocket: WebSocket, client_id: str) -> None:
         first = True
@@ -196,10 +195,6 @@ class ScriptedServer:
     async def _set_paused(self, paused: bool) -> None:
         self._stage.paused = paused
         self._stage.touch()
-
-    async def _drop(self) -> None:
-        for websocket in list(self._stage.sockets.values()):
-            await websocket.close()
 
     async def _forget(self) -> None:
         self._stage.prompts.clear()

@@ -89,6 +89,12 @@ class Stage:
         """Tell everybody how long the queue is."""
         await self.broadcast(Status(self.remaining, None))
 
+    async def drop(self) -> None:
+        """Close all websockets; prompts go on."""
+        sockets, self.sockets = list(self.sockets.values()), {}
+        for socket in sockets:
+            await socket.close()
+
     def enqueue(self, prompt: Posted) -> None:
         """Put it in the queue."""
         self.set_state(prompt, "waiting")
@@ -123,6 +129,16 @@ class Stage:
         """Something has changed: whoever waits looks again."""
         self._changed.set()
         self._changed = asyncio.Event()
+
+    def enter(self, client_id: str, socket: WebSocket) -> None:
+        """A websocket was greeted; it takes the place of one of the same client."""
+        self.sockets[client_id] = socket
+        self.touch()
+
+    def leave(self, client_id: str, socket: WebSocket) -> None:
+        """A websocket is gone."""
+        if self.sockets.get(client_id) is socket:
+            del self.sockets[client_id]
 
     def find(self, prompt_id: str) -> Posted | None:
         """The newest prompt with this id."""
