@@ -55,9 +55,8 @@ class JobView(anywidget.AnyWidget):
         """Ignored: pages may not write traits."""
 
     def close(self) -> None:
-        """Stop following the job, and take the view off every page. Doing so twice is harmless."""
+        """Stop following the job, and take the view off every page, soon. Doing so twice is harmless."""
         self._loop.call(self._end)
-        super().close()
 
     def __repr__(self) -> str:
         return f"<JobView {self._source.plan().title!r} {self._source.snapshot()}>"
@@ -76,6 +75,7 @@ class JobView(anywidget.AnyWidget):
             self._stop()
             self._stop = None
         self._bridge.close()
+        super().close()
 
     def _follow(self, event: Event) -> None:
         snapshot = self._source.snapshot()
