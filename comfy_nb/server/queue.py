@@ -49,8 +49,9 @@ class _Waiting:
 class PromptQueue:
     """Prompts by number, one worker, and the history. Safe to use from any thread.
 
-    `changed` is called, outside of the lock, whenever the count of waiting and running prompts may have
-    changed. `interrupt` is what a running prompt looks at between steps.
+    `changed` is called whenever the count of waiting and running prompts may have changed, with the lock held, so that
+    what it says is not overtaken by what the worker says next. `interrupt` is what a running prompt looks at between
+    its steps.
     """
 
     def __init__(self, changed: Callable[[], None]) -> None:
@@ -67,8 +68,8 @@ class PromptQueue:
         """Add a prompt."""
         with self._condition:
             heapq.heappush(self._waiting, _Waiting(item.number, item.prompt_id, next(self._order), item))
+            self._changed()
             self._condition.notify()
-        self._changed()
 
     def take(self) -> QueuedPrompt | None:
         """Wait for the next prompt and make it the running one; None once the queue was closed."""
@@ -79,9 +80,8 @@ class PromptQueue:
             self._running = heapq.heappop(self._waiting).item
             # An interrupt that came between two prompts is lost, as on the original.
             self.interrupt.clear()
-            item = self._running
-        self._changed()
-        return item
+            self._changed()
+            return self._running
 
     def finish(self, entry: dict[str, Any]) -> None:
         """Move the running prompt to the history; `entry` has its outputs, status and meta."""
@@ -91,7 +91,7 @@ class PromptQueue:
                 self._history[item.prompt_id] = {"prompt": item.as_list(), **entry}
                 while len(self._history) > HISTORY_LIMIT:
                     del self._history[next(iter(self._history))]
-        self._changed()
+            self._changed()
 
     def close(self) -> None:
         """Stop the worker: what waits is dropped, what runs is interrupted."""
@@ -132,18 +132,18 @@ class PromptQueue:
             found = len(keep) < len(self._waiting)
             heapq.heapify(keep)
             self._waiting = keep
-        if found:
-            self._changed()
-            if not keep:
-                # The original says it twice when the last waiting prompt goes.
+            if found:
                 self._changed()
-        return found
+                if not keep:
+                    # The original says it twice when the last waiting prompt goes.
+                    self._changed()
+            return found
 
     def clear(self) -> None:
         """Remove every waiting prompt."""
         with self._condition:
             self._waiting = []
-        self._changed()
+            self._changed()
 
     def interrupt_running(self, prompt_id: str | None = None) -> bool:
         """Ask the running prompt to stop, or only the one of that id; True if it was the one."""

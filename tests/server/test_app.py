@@ -374,6 +374,12 @@ def test_uploads_of_the_same_name(talker):
     }
 
 
+@pytest.mark.parametrize("data", [b"", b"\r\n", b" \r\n\r\n-- \r\n--x", bytes(range(256)) * 3])
+def test_uploads_arrive_byte_for_byte(talker, data):
+    name = upload(talker, "bytes.bin", data, overwrite="1").json()["name"]
+    assert talker.http.get("/view", params={"filename": name, "type": "input"}).content == data
+
+
 def test_uploads_cannot_leave_their_folder(talker):
     assert upload(talker, "../../evil.png", b"x").status_code == 400
     assert upload(talker, "x.png", b"x", subfolder="../..").status_code == 400

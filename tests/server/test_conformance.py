@@ -150,6 +150,11 @@ def replay(url: str, name: str, *, outputs_first: tuple[str, ...] = ()) -> tuple
         return recorded, [token(frame) for frame in talker.frames]
 
 
+def starts_sampling(m: Json | None) -> bool:
+    """Whether the KSampler starts: by then the worker has taken the prompt."""
+    return m is not None and m["type"] == "executing" and m["data"]["node"] == "3"
+
+
 def without(tokens: list[str], *starts: str) -> list[str]:
     return [each for each in tokens if not each.startswith(starts)]
 
@@ -228,10 +233,9 @@ def test_two_queued(server):
     with talking(server.url) as talker:
         warm(talker, ours(trace.prompts[0], talker), trace.cached[0])
         talker.frames.clear()
-        first, second = (
-            talker.post(ours(request, talker)["prompt"], extra_data={"step_time": 0.02})
-            for request in trace.prompts
-        )
+        first = talker.post(ours(trace.prompts[0], talker)["prompt"], extra_data={"step_time": 0.05})
+        talker.until(starts_sampling)
+        second = talker.post(ours(trace.prompts[1], talker)["prompt"])
         talker.until_end(second)
         said = [token(frame) for frame in talker.frames]
     recorded = without(trace.heard["client"], "feature_flags", "status 0 (status,sid)")
@@ -301,6 +305,7 @@ def test_a_waiting_prompt_is_deleted(server):
         )
         talker.frames.clear()
         running = talker.post(request["prompt"], extra_data={"step_time": 0.05})
+        talker.until(starts_sampling)
         waiting = talker.post(ours(trace.prompts[1], talker)["prompt"])
         talker.http.post("/queue", json={"delete": [waiting]})
         assert talker.http.get("/queue").json()["queue_pending"] == []
@@ -324,6 +329,7 @@ def test_cancelled_through_the_jobs_api(server):
         )
         talker.frames.clear()
         running = talker.post(request["prompt"], extra_data={"step_time": 0.05})
+        talker.until(starts_sampling)
         waiting = talker.post(ours(trace.prompts[1], talker)["prompt"])
         talker.until(lambda m: is_progress(m, 4))
         for prompt_id in (waiting, running):

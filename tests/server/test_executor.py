@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import time
 
 import numpy as np
 import pytest
@@ -203,8 +204,10 @@ def test_what_finished_before_a_failure_stays_in_the_history(talker):
 def test_an_interrupt_within_a_step_is_quick(talker):
     prompt_id = talker.post(text_to_image(), extra_data={"step_time": 2})
     talker.until(lambda m: is_progress(m, 1))
+    started = time.monotonic()
     talker.http.post("/api/interrupt", json={"prompt_id": prompt_id})
-    talker.socket.recv(1)
+    talker.until_end(prompt_id)
+    assert time.monotonic() - started < 1.5  # a step takes 2
     entry = talker.history(prompt_id)
     assert entry["status"]["messages"][-1][0] == "execution_interrupted"
     assert milestone(talker, prompt_id, "execution_interrupted")["node_type"] == "KSampler"
