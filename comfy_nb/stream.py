@@ -96,18 +96,17 @@ class EventStream:
             if self._over:
                 return
             if isinstance(event, COALESCED) and len(self._items) >= MAX_WAITING:
-                self._drop_stale(type(event))
+                self._drop_stale(event)
             self._items.append(event)
             self._over = ended
             self._wake()
 
-    def _drop_stale(self, kind: type[ev.Event]) -> None:
-        """Drop the oldest waiting event of this kind; there is room for state changes always."""
-        stale = next((item for item in self._items if type(item) is kind), None)
-        if stale is None:
-            stale = next((item for item in self._items if isinstance(item, COALESCED)), None)
-        if stale is not None:
-            self._items.remove(stale)
+    def _drop_stale(self, event: ev.Event) -> None:
+        """Drop the oldest waiting event that this one makes stale, if any; there is room for the rest always."""
+        for index, item in enumerate(self._items):
+            if _subject(item) == _subject(event):
+                del self._items[index]
+                return
 
     def _wake(self) -> None:
         self._news.set()
@@ -117,3 +116,8 @@ class EventStream:
                 wake()
             except RuntimeError:  # that reader's loop was closed: nobody waits any more
                 continue
+
+
+def _subject(item: Item) -> tuple[type, object]:
+    """What an event is about: a newer one about the same makes it stale."""
+    return type(item), getattr(item, "node_id", None)
