@@ -22,6 +22,7 @@ from comfy_nb.errors import (
     JobNotStarted,
     WorkflowInvalid,
 )
+from comfy_nb.kernel.display import bundle
 from comfy_nb.kernel.pump import Waiter, wait_async
 from comfy_nb.outputs import Outputs
 from comfy_nb.run import Run, Status
@@ -226,10 +227,8 @@ class Job(concurrent.futures.Future[Outputs]):
             self._view = JobView(_Source(self._prompt, self._comfy.address.short, self.interrupt))
         return self._view
 
-    def _repr_mimebundle_(self, **kwargs: Any) -> Any:
-        bundle: Any = self.view._repr_mimebundle_(**kwargs)  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType] - ipywidgets is untyped
-        data = bundle[0] if isinstance(bundle, tuple) else bundle
-        return {**(data or {}), "text/plain": repr(self)}
+    def _repr_mimebundle_(self, **_: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+        return bundle(self.view, text=repr(self))
 
     def __repr__(self) -> str:
         return f"<Job {self.id[:8]} {self.title!r} {self.snapshot()}>"
@@ -266,7 +265,8 @@ class Job(concurrent.futures.Future[Outputs]):
         return super().result(0)
 
     def _goes_on(self, what: str) -> str:
-        return f"{what}; the job itself goes on ({self.snapshot()}). job.interrupt() stops it, job.result() waits again."
+        goes_on = f"the job itself goes on ({self.snapshot()})"
+        return f"{what}; {goes_on}. job.interrupt() stops it, job.result() waits again."
 
     def _on_event(self, event: ev.Event) -> None:
         """Bring the Future into the state of the run: the one place that does."""
