@@ -91,6 +91,7 @@ class Comfy:
 
     def close(self) -> None:
         """Stop listening. Jobs at the server go on; closing twice is harmless."""
+        self.loop.refuse_blocking("comfy.close()")  # before anything changes: closing can then be done elsewhere
         with self._lock:
             if self._closed:
                 return

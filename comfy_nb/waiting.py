@@ -24,12 +24,15 @@ def wait(
     timeout: float | None = None,
     return_when: Literal["ALL_COMPLETED", "FIRST_COMPLETED", "FIRST_EXCEPTION"] = "ALL_COMPLETED",
 ) -> DoneAndNotDone:
-    """Wait until all jobs have ended, the first has, or the first has failed; at most `timeout` seconds."""
+    """Wait until all jobs have ended, the first has, or the first has failed; at most `timeout` seconds.
+
+    A cancelled job counts as ended, not as failed, as in `concurrent.futures`.
+    """
     waiting = set(jobs)
     done: set[Job] = set()
     for job in _ended_first(waiting, timeout):
         done.add(job)
-        failed = job.status != "succeeded"
+        failed = job.status in ("failed", "lost")
         if return_when == "FIRST_COMPLETED" or (return_when == "FIRST_EXCEPTION" and failed):
             break
     return DoneAndNotDone(
