@@ -1,4 +1,4 @@
-import { useRef, useState } from "preact/hooks";
+import { useEffect, useRef, useState } from "preact/hooks";
 import type { Session } from "../session";
 import { shownTab, type Tab } from "../tabs";
 import { nothingRan, percent } from "../words";
@@ -39,17 +39,22 @@ function Body({ session }: { session: Session }) {
   const { status, error } = session.state.value;
   const tab = shownTab(chosen, status, held.length > 0 || session.poster.value !== "");
   const pictures = held.filter((each) => each.url !== "");
-  const close = () => {
-    setLarge(null);
-    stage.current?.focus();
-  };
+  const before = useRef<number | null>(null);
+  useEffect(() => {
+    // The focus goes back to the picture that was shown large last.
+    const pictureOf = stage.current?.querySelectorAll<HTMLElement>(".cnb-picture");
+    if (large === null && before.current !== null) pictureOf?.[before.current]?.focus();
+    before.current = large;
+  }, [large]);
   const choose = (next: Tab) => {
     setChosen(next);
     setLarge(null);
   };
   return (
     <>
-      {large !== null && <Large pictures={pictures} index={large} turn={setLarge} close={close} />}
+      {large !== null && (
+        <Large pictures={pictures} index={large} turn={setLarge} close={() => setLarge(null)} />
+      )}
       <div class="cnb-body" hidden={large !== null}>
         <Stage session={session} tab={tab} open={setLarge} box={stage} />
         <Status session={session} />

@@ -1,0 +1,120 @@
+// A model that records, and a browser whose pictures decode when the test says so.
+
+import type { AnyModel } from "@anywidget/types";
+import type { Browser } from "../src/painter";
+import { NO_STATE, type Plan, type State } from "../src/protocol";
+
+type Handler = (...values: unknown[]) => void;
+
+export const PLAN: Plan = {
+  id: "0b5f",
+  title: "a glass bottle",
+  server: "127.0.0.1:8188",
+  nodes: [
+    { id: "4", label: "Load Checkpoint", activity: "Loading model…" },
+    { id: "3", label: "KSampler", activity: "Sampling image…" },
+    { id: "9", label: "Save Image", activity: "Saving image…" },
+  ],
+};
+
+export const RUNNING: State = {
+  ...NO_STATE,
+  status: "running",
+  progress: 0.3,
+  node: "3",
+  activity: "Sampling image…",
+  step: 6,
+  of: 20,
+  speed: 9.6,
+  elapsed: 1.3,
+  left: [1, 1.4],
+  nodes: [
+    ["cached", null],
+    ["running", null],
+    ["waiting", null],
+  ],
+  link: "connected",
+  silent: 0.1,
+};
+
+export class FakeModel {
+  readonly sent: { k: string; [key: string]: unknown }[] = [];
+  private readonly handlers = new Map<string, Handler[]>();
+  private readonly values: Record<string, unknown>;
+
+  constructor(state: State = RUNNING, plan: Plan = PLAN) {
+    this.values = { plan, state };
+  }
+
+  /** As anywidget gives it. */
+  get face(): AnyModel {
+    return {
+      get: (key: string) => this.values[key],
+      on: (name: string, handler: Handler) =>
+        this.handlers.set(name, [...(this.handlers.get(name) ?? []), handler]),
+      send: (content: FakeModel["sent"][number]) => this.sent.push(content),
+    } as unknown as AnyModel;
+  }
+
+  emit(name: string, ...values: unknown[]): void {
+    for (const handler of this.handlers.get(name) ?? []) handler(...values);
+  }
+
+  /** Python sends a message. */
+  says(content: object, ...buffers: DataView[]): void {
+    this.emit("msg:custom", content, buffers);
+  }
+
+  /** Python sets a trait. */
+  sets(name: "plan" | "state" | "poster", value: unknown): void {
+    this.values[name] = value;
+    this.emit(`change:${name}`);
+  }
+
+  said(kind: string): FakeModel["sent"] {
+    return this.sent.filter((content) => content.k === kind);
+  }
+}
+
+export function bytes(...values: number[]): DataView {
+  return new DataView(Uint8Array.from(values).buffer);
+}
+
+/** Decodes and draws on command. A picture's first byte is its name; 0 is no picture. */
+export class FakeBrowser implements Browser {
+  readonly decoded: number[] = [];
+  open = 0; // bitmaps that were made and not closed
+  private readonly frames: (() => void)[] = [];
+
+  async decode(data: DataView): Promise<ImageBitmap> {
+    const name = data.getUint8(0);
+    if (name === 0) throw new Error("no picture");
+    this.decoded.push(name);
+    this.open += 1;
+    return { name, width: 64, height: 32, close: () => (this.open -= 1) } as unknown as ImageBitmap;
+  }
+
+  nextFrame(draw: () => void): void {
+    this.frames.push(draw);
+  }
+
+  /** Let what is decoding finish, then draw one animation frame. */
+  async frame(): Promise<void> {
+    await settled();
+    for (const draw of this.frames.splice(0)) draw();
+    await settled();
+  }
+}
+
+export async function settled(): Promise<void> {
+  for (let i = 0; i < 5; i++) await Promise.resolve();
+}
+
+/** A canvas that keeps what was drawn on it. */
+export function fakeCanvas(): { canvas: HTMLCanvasElement; drawn: number[] } {
+  const drawn: number[] = [];
+  const canvas = document.createElement("canvas");
+  const context = { drawImage: (bitmap: { name: number }) => drawn.push(bitmap.name) };
+  canvas.getContext = (() => context) as unknown as HTMLCanvasElement["getContext"];
+  return { canvas, drawn };
+}
