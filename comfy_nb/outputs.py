@@ -100,8 +100,11 @@ class Output:
                 warnings.simplefilter("error", Image.DecompressionBombWarning)
                 picture = Image.open(io.BytesIO(data))
                 picture.load()
+        except UnidentifiedImageError as error:  # whose own text names an object in memory
+            raise OutputError(
+                f"{self.name!r} of {self.label!r} cannot be read as an image: Pillow knows no such format."
+            ) from error
         except (
-            UnidentifiedImageError,
             OSError,
             SyntaxError,
             ValueError,
@@ -190,9 +193,9 @@ class Outputs(Sequence[Output]):
         pictures = [output for output in self._outputs if output.kind == "image"]
         saved = [output for output in pictures if output.saved] or pictures
         if len(saved) != 1:
-            count = f"{len(saved)} images" if saved else "no image"
+            count = f"are {len(saved)} images" if saved else "is no image"
             more = ": .images has them all." if saved else f". {self._there_is()}"
-            raise NotOneImage(f"There is {count} here, where .image wants exactly one{more}")
+            raise NotOneImage(f"There {count} here, where .image wants exactly one{more}")
         return saved[0].image
 
     @property
