@@ -108,7 +108,8 @@ export function outputWords(outputs: readonly Output[], count: number): string {
 
 /** The line under the status: what is going on, or what became of it. */
 export function note(state: State, outputs: readonly Output[], life: Life, busy: boolean): string {
-  if (life === "gone") return "Kernel restarted: this view is a picture of the past.";
+  if (life === "gone" && !FINAL.has(state.status))
+    return "Kernel restarted: this view is a picture of the past.";
   if (busy) return "The kernel is busy: it will hear this when the cell is done.";
   if (state.status === "new") return "Nothing has been sent yet.";
   if (state.status === "succeeded") {

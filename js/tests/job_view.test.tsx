@@ -160,6 +160,13 @@ describe("Interrupt", () => {
     expect(model.said("interrupt")).toEqual([]);
   });
 
+  test("what has ended stays true without its kernel", () => {
+    mount({ status: "succeeded" });
+    act(() => model.emit("comm_live_update"));
+    expect(find(".cnb-card").dataset.gone).toBe("false");
+    expect(words(".cnb-link")).toBe("kernel restarted");
+  });
+
   test("is not there for a job that was not sent or has ended", () => {
     mount({ status: "new" });
     expect(all("button[aria-label^=Interrupt]")).toEqual([]);

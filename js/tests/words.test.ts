@@ -103,6 +103,7 @@ describe("what is going on", () => {
   test("a busy kernel and one that is gone are said", () => {
     expect(note(RUNNING, [], "live", true)).toContain("kernel is busy");
     expect(note(RUNNING, [], "gone", false)).toBe("Kernel restarted: this view is a picture of the past.");
+    expect(note(ended("cancelled", "interrupted"), [], "gone", false)).toBe("Interrupted");
   });
 
   test("success counts what came", () => {

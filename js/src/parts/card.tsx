@@ -1,4 +1,5 @@
 import { useEffect, useRef, useState } from "preact/hooks";
+import { FINAL } from "../protocol";
 import type { Session } from "../session";
 import { shownTab, type Tab } from "../tabs";
 import { nothingRan, percent } from "../words";
@@ -18,7 +19,8 @@ export function Card({ session }: { session: Session }) {
   useSight(session, root);
   const { title } = session.plan.value;
   const { status } = session.state.value;
-  const gone = session.bridge.life.value === "gone";
+  // What has ended stays true without its kernel; what was under way is a picture of the past.
+  const gone = session.bridge.life.value === "gone" && !FINAL.has(status);
   const progress = session.standing.value.progress;
   return (
     <section class="cnb-card" ref={root} aria-label={`Job: ${title}`} data-status={status} data-gone={gone}>

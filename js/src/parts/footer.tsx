@@ -52,7 +52,8 @@ export function Connection({ session }: { session: Session }) {
 }
 
 function linkWords(state: State, life: Life, since: number): readonly [string, string] {
-  if (!isActive(state.status) || life === "gone") return ["", ""];
+  if (life === "gone") return ["closed", "kernel restarted"];
+  if (!isActive(state.status)) return ["", ""];
   if (life === "waiting") return ["", "waiting for the kernel"];
   if (state.silent === null) return [state.link, state.link];
   const silent = state.silent + since;

@@ -49,7 +49,7 @@ function Note({ session }: { session: Session }) {
   const life = session.bridge.life.value;
   const words = note(session.state.value, outputs, life, busy);
   return words === "" && !isActive(session.state.value.status) ? null : (
-    <p class="cnb-note" data-life={life}>
+    <p class="cnb-note" data-life={isActive(session.state.value.status) ? life : "live"}>
       {words}
     </p>
   );
