@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import pytest
 from jupyter_client.blocking.client import BlockingKernelClient
 from jupyter_client.connect import write_connection_file
+from jupyter_client.session import Session
 
 from tests.kernel.venvs import ROOT, python_for
 
@@ -57,7 +58,7 @@ class LiveKernel:
     """A kernel in a process of its own, and the front end that talks to it."""
 
     def __init__(self, python: Path, folder: Path) -> None:
-        file, _ = write_connection_file(str(folder / "connection.json"))
+        file, _ = write_connection_file(str(folder / "connection.json"), key=b"our key")
         environment = {**os.environ, "PYTHONPATH": str(ROOT), "IPYTHONDIR": str(folder / "ipython")}
         environment["JPY_PARENT_PID"] = str(os.getpid())  # it ends when we do
         with (folder / "log.txt").open("w") as log:
@@ -86,12 +87,26 @@ class LiveKernel:
         """Send a cell; it may have to wait for others."""
         return self.client.execute(code, stop_on_error=stop_on_error)
 
-    def click(self, code: str = "") -> str:
-        """Click a button whose callback is `code`."""
+    def click(self, code: str = "", *, subshell: str | None = None) -> str:
+        """Click a button whose callback is `code`, on a page that uses a subshell for its clicks if one is named."""
         click = f"click {len(self.seen)} {time.monotonic_ns()}"
         data = {"click": click, "code": code, "sent": time.time()}
-        self._send("comm_msg", comm_id="test", data=data)
+        message = self.client.session.msg("comm_msg", {"comm_id": "test", "data": data})
+        message["header"]["subshell_id"] = subshell
+        self.client.shell_channel.send(message)
         return click
+
+    def forge_click(self, code: str) -> None:
+        """Click as somebody would who has no key of this kernel."""
+        stranger = Session(key=b"another key", signature_scheme="hmac-sha256")
+        data = {"click": "forged", "code": code, "sent": time.time()}
+        stranger.send(self.client.shell_channel.socket, "comm_msg", {"comm_id": "test", "data": data})
+
+    def make_subshell(self) -> str:
+        """Make a subshell, as JupyterLab does for the clicks on widgets; its id."""
+        message = self.client.session.msg("create_subshell_request")
+        self.client.control_channel.send(message)
+        return self.client.get_control_msg(timeout=5)["content"]["subshell_id"]
 
     def interrupt(self) -> None:
         self.process.send_signal(signal.SIGINT)
