@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import io
+import itertools
 import json
+import threading
 import time
 
 import numpy as np
@@ -12,6 +14,8 @@ from PIL import Image
 
 from comfy_nb.server.files import Folders
 from comfy_nb.server.graph import RunOrder, signatures
+from comfy_nb.server.nodes.base import Context
+from comfy_nb.server.progress import Progress
 from comfy_nb.server.validation import Refusal, validate
 from tests.server.talk import (
     binary,
@@ -397,3 +401,40 @@ def test_odd_nodes_are_refused(folders, odd):
 def test_odd_inputs_are_refused(folders, odd):
     body = refused({"1": {"class_type": "SaveImage", "inputs": odd}}, folders)
     assert body["error"]["type"] == "prompt_outputs_failed_validation"
+
+
+# Bars
+
+
+class DeafHub:
+    """Takes what is sent and keeps the values of the bars."""
+
+    def __init__(self):
+        self.told = []
+
+    def send(self, frame, sid):
+        m = json.loads(frame)
+        if m["type"] == "progress":
+            self.told.append(m["data"]["value"])
+
+
+@pytest.mark.parametrize(
+    ("previews", "steps", "told"),
+    [
+        (True, 10, [1, 2, 3, 4, 5, 6, 7, 8, 9, 10]),
+        (
+            False,
+            10,
+            [1, 3, 5, 7, 9, 10],
+        ),  # 0.06 s a step: every second one is more than 0.1 s after the last told
+        (False, 1000, [1, *range(6, 1000, 5), 1000]),  # less than 0.5 % is not worth a message
+    ],
+)
+def test_bars_without_pictures_are_told_now_and_then(folders, previews, steps, told):
+    hub, now = DeafHub(), itertools.count(0, 0.06)
+    progress = Progress(hub, "prompt", "client", clock=lambda: next(now))
+    progress.start("3")
+    context = Context("3", {}, {}, folders, progress, threading.Event(), step_time=0, previews=previews)
+    for step in range(1, steps + 1):
+        context.step(step, steps)
+    assert hub.told == told
