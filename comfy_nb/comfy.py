@@ -122,8 +122,7 @@ class Comfy:
 
     def send(self, job: Job, prompt: Prompt) -> None:
         """Hand a job's prompt to the server, and keep the job in `jobs`."""
-        if self._closed:
-            raise ConnectionFailed(f"The connection to {self.url} was closed here: connect() again.")
+        self._refuse_closed()
         with self._lock:
             self._open_jobs[prompt.id] = job
         key = prompt.id
@@ -136,15 +135,20 @@ class Comfy:
                     self._finished.append(job)
 
         prompt.listen(keep)
-        self.loop.run(self._client.submit(prompt))
+        self.loop.call(self._client.submit, prompt)
 
     def interrupt(self, prompt: Prompt) -> None:
         """Ask the server to stop a prompt."""
-        self.loop.run(self._client.interrupt(prompt))
+        self._refuse_closed()
+        self.loop.call(self._client.interrupt, prompt)
 
     def drop(self, prompt: Prompt) -> None:
         """End a prompt that was never sent."""
         self.loop.call(prompt.feed, Vanished("cancelled before it was started", cancelled=True))
+
+    def _refuse_closed(self) -> None:
+        if self._closed:
+            raise ConnectionFailed(f"The connection to {self.url} was closed here: connect() again.")
 
 
 def _known_preview(preview: str) -> str:

@@ -130,7 +130,8 @@ class Job(concurrent.futures.Future[Outputs]):
     def interrupt(self) -> bool:
         """Ask the server to stop this job and no other, queued or running. False only if it has ended.
 
-        Whether it was in time is known when the job ends; asking twice is harmless.
+        Whether it was in time is known when the job ends; asking twice is harmless. Raises `ConnectionFailed` if the
+        connection was closed here.
         """
         if self._prompt.run.ended:
             return False

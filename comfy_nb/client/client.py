@@ -85,6 +85,9 @@ class Client:
     async def close(self) -> None:
         """Stop listening. Prompts go on at the server; those still open say that nobody listens any more."""
         self._on_link("closed", "the connection was closed here")
+        for prompt in [p for p in self._prompts.values() if not p.sent]:
+            why = f"The connection to {self.address.display} was closed here before the job was sent."
+            self._refuse(prompt, ConnectionFailed(why))
         tasks = list(self._tasks)
         for task in tasks:
             task.cancel()
@@ -94,13 +97,16 @@ class Client:
 
     # -- submit ------------------------------------------------------------------------------------------------
 
-    async def submit(self, prompt: Prompt, extra_data: dict[str, Any] | None = None) -> None:
-        """Hand a prompt to the server; what becomes of it comes as events. Raises nothing."""
+    def submit(self, prompt: Prompt, extra_data: dict[str, Any] | None = None) -> None:
+        """Hand a prompt to the server, in time; what becomes of it comes as events."""
         self._prompts[prompt.id] = prompt  # before the POST: messages may come before its reply
+        self._start(self._submit(prompt, extra_data or {}), "submit")
+
+    async def _submit(self, prompt: Prompt, extra_data: dict[str, Any]) -> None:
         if self.link != "connected":
             prompt.feed(ev.LinkChanged(self.link, "waiting for the connection"))
         try:
-            await self._post(prompt, self._body(prompt, extra_data or {}))
+            await self._post(prompt, self._body(prompt, extra_data))
         except (NoAnswer, ServerError) as error:
             log.info("comfy_nb: POST of %s is in doubt: %s", prompt.id, error)
             await self._in_doubt(prompt, error)
@@ -126,8 +132,7 @@ class Client:
             raise ConnectionFailed(
                 f"{self.address.display} cannot be reached, so nothing was sent: {prompt.run.link_note}."
             )
-        if prompt.stop_asked:
-            self._finish(prompt, ev.Vanished("cancelled before it was sent", cancelled=True))
+        if prompt.run.ended:  # cancelled meanwhile
             return
         prompt.sent = True
         reply = await self._http.post_prompt(body)
@@ -292,12 +297,14 @@ class Client:
 
     # -- interrupt ---------------------------------------------------------------------------------------------
 
-    async def interrupt(self, prompt: Prompt) -> None:
+    def interrupt(self, prompt: Prompt) -> None:
         """Ask the server to stop exactly this prompt; what becomes of it comes as events. Twice is harmless."""
         prompt.stop_asked = True
         prompt.feed(ev.Stopping())
-        if prompt.run.status != "new":
-            await self._stop(prompt)
+        if not prompt.sent:
+            self._finish(prompt, ev.Vanished("cancelled before it was sent", cancelled=True))
+        elif prompt.run.status != "new":
+            self._start(self._stop(prompt), "interrupt")
 
     async def _stop(self, prompt: Prompt) -> None:
         """The order that never hits another prompt: the jobs API, else dequeue, look, and interrupt by id."""

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+import re
 import ssl
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -216,7 +217,7 @@ class Http:
 
 
 def _why(error: Exception) -> str:
-    text = str(error) or type(error).__name__
+    text = re.sub(r"^\[Errno -?\d+\] ", "", str(error)) or type(error).__name__
     return (
         "connection refused"
         if "refused" in text.lower() or "all connection attempts failed" in text.lower()
