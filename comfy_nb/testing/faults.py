@@ -36,7 +36,7 @@ class Faults:
     `silent` takes requests and never answers. `api` False has no routes under /api, like servers before June 2024.
     `own_ids` ignores the prompt id that a client chose, like servers before 0.3.45. `socket` "refused" lets no
     websocket in, "mute" lets it in and says nothing; `greet_after` makes the first message late, `history_after`
-    the history of a prompt; both in seconds.
+    the history of a prompt, `post_after` the answer to POST /prompt; all in seconds.
     """
 
     page: Page | None = None
@@ -48,3 +48,4 @@ class Faults:
     socket: Literal["open", "refused", "mute"] = "open"
     greet_after: float = 0.0
     history_after: float = 0.0
+    post_after: float = 0.0

@@ -100,6 +100,7 @@ async def _post_prompt(stage: Stage, script: Script, body: Any) -> Page:
     prompt = Posted(chosen or str(uuid.uuid4()), len(stage.prompts), fields)
     stage.prompts.append(prompt)
     page = await script.reply(stage, prompt)
+    await asyncio.sleep(stage.faults.post_after)
     return stage.faults.post or page
 
 

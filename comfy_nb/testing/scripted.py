@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
-import contextlib
 import json
 import socket
 import threading
@@ -48,9 +47,10 @@ class ScriptedServer:
     """Serves on a free port of 127.0.0.1, in a thread of its own, from `with` to the end of its block.
 
     It has ComfyUI's routes (with and without /api) and websocket, its queue and its history; what happens to a
-    prompt is up to the `script`, by default `Frames()`. `faults` makes it misbehave and may be changed at any time.
-    `log` is what it saw, in order: compare with that, not with what the client believes. Raises `ComfyError` if
-    starting, ending or a command takes over 10 seconds.
+    prompt is up to the `script`, by default `Frames()`. `url` is where it serves; `faults` makes it misbehave and
+    may be changed at any time. `log` is what it saw, in order: compare with that, not with what the client
+    believes. An error in the script is raised at the end of the block. Raises `ComfyError` if starting, ending or a
+    command takes over 10 seconds.
     """
 
     def __init__(self, script: Script | None = None, faults: Faults | None = None) -> None:
@@ -60,16 +60,12 @@ class ScriptedServer:
         self._log: list[Entry] = []
         self._ready: concurrent.futures.Future[asyncio.AbstractEventLoop] = concurrent.futures.Future()
         self._listener = socket.create_server(("127.0.0.1", 0))
-        self._server = _server(self._serve)
+        self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
+        self._server = _Server(_config(self._serve))
+        self._error: Exception | None = None
         self._thread = threading.Thread(target=self._main, name="comfy_nb-scripted", daemon=True)
 
     # -- from tests --------------------------------------------------------------------------------------------
-
-    @property
-    def url(self) -> str:
-        """Where it serves."""
-        host, port = self._listener.getsockname()
-        return f"http://{host}:{port}"
 
     @property
     def log(self) -> tuple[Entry, ...]:
@@ -122,11 +118,13 @@ class ScriptedServer:
     def __exit__(
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._server.should_exit = self._server.force_exit = True
+        self._do(self._server.end())
         self._thread.join(LIMIT)
         self._listener.close()
         if self._thread.is_alive():
             raise ComfyError(f"The scripted server did not end within {LIMIT:g} seconds.")
+        if self._error is not None and value is None:
+            raise self._error
 
     # -- on its own thread -------------------------------------------------------------------------------------
 
@@ -139,12 +137,14 @@ class ScriptedServer:
     async def _run(self) -> None:
         self._ready.set_result(asyncio.get_running_loop())
         worker = asyncio.create_task(self._script.work(self._stage))
+        await self._server.serve([self._listener])
+        worker.cancel()
         try:
-            await self._server.serve([self._listener])
-        finally:
-            worker.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await worker  # an error in a script is the test's to see: it ends the server's thread loudly
+            await worker
+        except asyncio.CancelledError:
+            return
+        except Exception as error:  # noqa: BLE001 - any error of a script is for the test to see
+            self._error = error
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "websocket":
@@ -201,8 +201,28 @@ class ScriptedServer:
         self._stage.touch()
 
 
-def _server(app: Any) -> uvicorn.Server:
-    config = uvicorn.Config(
+class _Server(uvicorn.Server):
+    """Ends at once: nobody waits for the last words of a test double."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self._over = asyncio.Event()
+
+    async def end(self) -> None:
+        self._over.set()
+
+    async def main_loop(self) -> None:
+        await self._over.wait()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        for server in self.servers:
+            server.close()
+        for connection in list(self.server_state.connections):
+            connection.shutdown()
+
+
+def _config(app: Any) -> uvicorn.Config:
+    return uvicorn.Config(
         app,
         log_config=None,
         log_level="error",
@@ -213,9 +233,7 @@ def _server(app: Any) -> uvicorn.Server:
         ws="websockets-sansio",
         ws_ping_interval=None,  # like ComfyUI, which leaves pings to the client
         ws_per_message_deflate=False,
-        timeout_graceful_shutdown=1,
     )
-    return uvicorn.Server(config)
 
 
 async def _body(receive: Receive) -> bytes:

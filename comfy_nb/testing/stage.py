@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
-from starlette.websockets import WebSocket
+from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from comfy_nb.testing.faults import Faults, Page
 from comfy_nb.wire.messages import Message, Status
@@ -167,7 +167,7 @@ async def _send(socket: WebSocket, frame: Message | str | bytes) -> None:
     raw = frame if isinstance(frame, str | bytes) else pack(frame)
     try:
         await (socket.send_text(raw) if isinstance(raw, str) else socket.send_bytes(raw))
-    except RuntimeError:  # it was closed a moment ago: what is sent to nobody is lost
+    except (WebSocketDisconnect, RuntimeError):  # it was closed a moment ago: what is sent to nobody is lost
         return
 
 

@@ -27,8 +27,12 @@ def tasks() -> set[str]:
 
 
 def threads() -> set[str]:
-    """The names of threads beyond the main one and those that a process of ours has for good."""
-    return {t.name for t in threading.enumerate() if t is not threading.main_thread()} - OURS
+    """The names of threads beyond the main one and those that a process of ours has for good.
+
+    Threads named asyncio_… are a loop's own, for looking up names of hosts.
+    """
+    names = {t.name for t in threading.enumerate() if t is not threading.main_thread()} - OURS
+    return {name for name in names if not name.startswith("asyncio_")}
 
 
 def connections() -> list[str]:
