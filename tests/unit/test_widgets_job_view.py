@@ -292,6 +292,15 @@ def test_the_poster_comes_once_and_only_after_success(rig):
     assert len([1 for _, _, data, _ in rig.comm.sent[1:] if "poster" in str(data.get("buffer_paths"))]) == 1
 
 
+def test_a_job_that_was_stopped_gets_no_poster(rig):
+    rig.job.feed(ev.Submitted(), ev.Started())
+    rig.job.add(0, png())
+    rig.job.feed(ev.Settled("cancelled"), ev.Ended())
+    rig.comm.says({"k": "hello"})  # its answer goes through the workers after the poster would have
+    until(lambda: len(rig.comm.messages("output")) == 2)
+    assert rig.view.poster == b""
+
+
 def test_closing_stops_it_following_and_twice_is_harmless(rig):
     rig.view.close()
     rig.view.close()
