@@ -142,7 +142,7 @@ class ScriptedServer:
         try:
             await worker
         except asyncio.CancelledError:
-            return
+            pass
         except Exception as error:  # noqa: BLE001 - any error of a script is for the test to see
             self._error = error
 
@@ -214,7 +214,7 @@ class _Server(uvicorn.Server):
     async def main_loop(self) -> None:
         await self._over.wait()
 
-    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:  # noqa: ARG002 - closed by us
         for server in self.servers:
             server.close()
         for connection in list(self.server_state.connections):

@@ -276,6 +276,7 @@ def test_a_server_that_went_away(monkeypatch):
     with ScriptedServer() as server:
         comfy = cn.connect(server.url)
     with comfy:
+        until(lambda: "reconnecting" in repr(comfy))
         job = comfy.submit(graph())
         with pytest.raises(cn.ConnectionFailed) as caught:
             job.result(LIMIT)
