@@ -24,11 +24,11 @@ from tests.server.talk import talking, text_to_image
 
 ROOT = Path(__file__).parents[2]
 PARENT = """
-import sys, time
+import sys
 from comfy_nb.server.process import EmbeddedServer
 server = EmbeddedServer.start(step_time=0)
-print(server.url, server.pid, server._folder, flush=True)
 try:
+    print(server.url, server.pid, server._folder, flush=True)
     sys.stdin.read()
 except KeyboardInterrupt:
     print("interrupted", flush=True)
