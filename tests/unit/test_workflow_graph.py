@@ -262,6 +262,11 @@ def test_odd_names_are_unknown(wf, name):
         wf[name]
 
 
+def test_a_path_is_not_a_node(wf):
+    with pytest.raises(UnknownNode, match=r"an input's path, not a node; use it with get\(\) or set\(\)"):
+        wf["KSampler.cfg"]
+
+
 # --- inputs
 
 

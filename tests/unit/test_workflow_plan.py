@@ -75,6 +75,24 @@ def test_depth_costs_no_recursion():
     assert len(make_plan(chain, "id").nodes) == 20_000
 
 
+@pytest.mark.timeout(30)
+@pytest.mark.parametrize(
+    "prompt",
+    [
+        {str(i): node("A", x=1) for i in range(20_000)},
+        {str(i): node("." * 100_000, **{"." * 100_000 + str(i): i}) for i in range(20)},
+        {
+            str(i): node("KSampler", latent_image=[str(i + 1), 0], positive=[str(i + 1), 0])
+            for i in range(3000)
+        },
+    ],
+    ids=["namesakes", "dots", "samplers"],
+)
+def test_large_and_odd_prompts_take_a_moment(prompt):
+    """Each of these takes minutes when the work grows with the square of the prompt."""
+    assert len(make_plan(prompt, "id").nodes) == len(prompt)
+
+
 LINKS = st.tuples(st.sampled_from("abcdefx"), st.integers(0, 2)).map(list)
 GRAPHS = st.dictionaries(
     st.sampled_from("abcdef"),
