@@ -130,9 +130,10 @@ class Band:
     def _sum(self, parts: list[tuple[Table, Table]]) -> Table:
         """Add up what the patches say of every [G, K, S]."""
         table = np.zeros(self._shape)
-        for patch, (_, extra) in zip(self._patches, parts, strict=True):
+        for patch, (bare, extra) in zip(self._patches, parts, strict=True):
+            table += bare[:, :, None]
             table[:, :, patch.touching] += extra
-        return table + np.sum([bare for bare, _ in parts], axis=0)[:, :, None]
+        return table
 
 
 def _used(weights: Floats, axis: int) -> Places:

@@ -38,29 +38,30 @@ class Pen:
         self._image = Image.new("L", size)
         self._draw = ImageDraw.Draw(self._image)
 
-    def polygon(self, points: Iterable[Point], cover: float = 1.0) -> Pen:
-        """Fill a polygon; `cover` 0 erases."""
-        self._draw.polygon([self._place(point) for point in points], fill=round(255 * cover))
+    def polygon(self, points: Iterable[Point]) -> Pen:
+        """Fill a polygon."""
+        self._draw.polygon([self._place(point) for point in points], fill=255)
         return self
 
-    def ellipse(self, x: float, y: float, rx: float, ry: float | None = None, cover: float = 1.0) -> Pen:
+    def ellipse(self, x: float, y: float, rx: float, ry: float | None = None) -> Pen:
         """Fill an ellipse around (x, y)."""
         ry = rx if ry is None else ry
-        corners = (self._place((x - rx, y - ry)), self._place((x + rx, y + ry)))
-        self._draw.ellipse(corners, fill=round(255 * cover))
+        bounds, cover = self._bounds(x - rx, y - ry, x + rx, y + ry)
+        self._draw.ellipse(bounds, fill=cover)
         return self
 
     def box(self, left: float, top: float, right: float, bottom: float, radius: float = 0.0) -> Pen:
         """Fill a box, with rounded corners if `radius` is given."""
-        corners = (self._place((left, top)), self._place((right, bottom)))
-        if corners[0][0] <= corners[1][0] and corners[0][1] <= corners[1][1]:
-            self._draw.rounded_rectangle(corners, radius * self._unit, fill=255)
+        bounds, cover = self._bounds(left, top, right, bottom)
+        self._draw.rounded_rectangle(bounds, radius * self._unit, fill=cover)
         return self
 
     def line(self, points: Sequence[Point], width: float) -> Pen:
         """Draw a line with round joints."""
-        pixels = max(1, round(width * self._unit))
-        self._draw.line([self._place(point) for point in points], fill=255, width=pixels, joint="curve")
+        pixels = width * self._unit
+        cover = round(255 * min(1.0, pixels))
+        placed = [self._place(point) for point in points]
+        self._draw.line(placed, fill=cover, width=max(1, round(pixels)), joint="curve")
         return self
 
     def within(self, other: Pen) -> Pen:
@@ -91,6 +92,18 @@ class Pen:
 
     def _place(self, point: Point) -> Point:
         return point[0] * self._unit - 0.5, point[1] * self._unit - self._top - 0.5
+
+    def _bounds(
+        self, left: float, top: float, right: float, bottom: float
+    ) -> tuple[tuple[float, float, float, float], int]:
+        """Give the pixels of a box, both ends included as Pillow has it, and how much of them is covered.
+
+        What is thinner than a pixel covers one in part; otherwise small things would grow as the picture shrinks.
+        """
+        x0, x1 = left * self._unit, right * self._unit
+        y0, y1 = top * self._unit - self._top, bottom * self._unit - self._top
+        cover = round(255 * min(1.0, max(0.0, x1 - x0)) * min(1.0, max(0.0, y1 - y0)))
+        return (x0, y0, max(x0, x1 - 1.0), max(y0, y1 - 1.0)), cover
 
     def _become(self, image: Image.Image) -> Pen:
         self._image = image

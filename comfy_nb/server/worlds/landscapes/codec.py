@@ -18,6 +18,8 @@ PURE = 0.02
 """Mean residual (of a 0 to 1 scale) up to which a latent is taken to be the recognised picture itself."""
 FOREIGN = 0.08
 """Mean residual above which the latent is taken to be no picture of this world."""
+STRANGE = 0.2
+"""Residual averaged over 5 x 5 latent pixels (of a 0 to 1 scale) that only something put in can have."""
 NOISE_FLOOR = 0.12
 """Residuals below this (of a -1 to 1 scale) are anti-aliasing, not content."""
 
@@ -58,13 +60,24 @@ def sharpen_or_mend(latent: Array, drawn: Floats) -> Floats:
     """Give the pixels of a latent [4, h, w], as [3, H, W], when `drawn` [3, H, W] is the most likely picture."""
     residual = latent[:3] - blocks(drawn)
     distance = float(np.abs(residual).mean()) / 2.0
-    if distance <= PURE:
-        return drawn
     if distance > FOREIGN:
         return enlarge(latent)
+    if distance <= PURE and float(np.abs(_smoothed(residual)).max()) / 2.0 <= STRANGE:
+        return drawn
     _, height, width = drawn.shape
     extra = resize(residual, width, height, Image.Resampling.BICUBIC)
     return drawn + np.sign(extra) * np.maximum(np.abs(extra) - NOISE_FLOOR, 0.0)
+
+
+def _smoothed(residual: Array) -> Floats:
+    """Average [3, h, w] over 5 x 5 neighbourhoods."""
+    _, height, width = residual.shape
+    padded = np.pad(residual, ((0, 0), (2, 2), (2, 2)), mode="edge")
+    total = np.zeros(residual.shape, np.float32)
+    for row in range(5):
+        for column in range(5):
+            total += padded[:, row : row + height, column : column + width]
+    return total / np.float32(25.0)
 
 
 def enlarge(latent: Array) -> Floats:

@@ -56,7 +56,7 @@ BACKDROPS: tuple[Part, ...] = (
         "city",
         "city skyline town skyscraper building urban downtown",
         (
-            partial(city, tallest=0.29, middle=0.5),
+            partial(city, tallest=0.27, middle=0.5),
             partial(city, tallest=0.27, middle=0.28),
             partial(city, tallest=0.28, middle=0.74),
             partial(city, tallest=0.2, middle=0.5),
