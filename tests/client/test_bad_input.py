@@ -289,8 +289,8 @@ def test_an_interrupt_while_waiting_for_a_server_that_went_away():
     with ScriptedServer() as server:
         comfy = cn.connect(server.url)
     with comfy:
-        job = comfy.submit(graph())
         until(lambda: "reconnecting" in repr(comfy))
+        job = comfy.submit(graph())
         job.interrupt()
         with pytest.raises(cn.JobCancelled, match="cancelled before it was sent"):
             job.result(LIMIT)

@@ -1,0 +1,102 @@
+"""Every public callable is called twice: after the first call each name still means what it meant."""
+
+from __future__ import annotations
+
+import inspect
+import subprocess
+import sys
+import types
+from collections.abc import Iterator
+
+import pytest
+
+import comfy_nb as cn
+from comfy_nb.testing import Frames, ScriptedServer
+
+GRAPH = {
+    "3": {"class_type": "KSampler", "inputs": {"seed": 1, "steps": 2}},
+    "9": {"class_type": "SaveImage", "inputs": {"filename_prefix": "x", "images": ["3", 0]}},
+}
+LIMIT = 15.0
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[ScriptedServer]:
+    with ScriptedServer(Frames(count=2, rate=0)) as running:
+        yield running
+
+
+@pytest.fixture
+def comfy(server: ScriptedServer) -> Iterator[cn.Comfy]:
+    with cn.connect(server.url) as connection:
+        yield connection
+
+
+def test_every_name_is_there_and_documented():
+    for name in cn.__all__:
+        value = getattr(cn, name)
+        assert isinstance(value, types.ModuleType) or inspect.getdoc(value), name
+    assert set(cn.__all__) <= set(dir(cn))
+
+
+def test_connect_twice(server: ScriptedServer):
+    for _ in range(2):
+        with cn.connect(server.url) as comfy:
+            assert isinstance(comfy, cn.Comfy)
+            assert comfy.version == "0.33.0"
+
+
+def test_demo_twice_is_one_server():
+    first, second = cn.demo(step_time=0), cn.demo()
+    assert first is second
+    assert "127.0.0.1" in first.url
+    first.close()
+
+
+def test_submit_start_and_results_twice(comfy: cn.Comfy):
+    for _ in range(2):
+        job = comfy.submit(GRAPH, {"KSampler.seed": 7})
+        for _ in range(2):
+            assert isinstance(job.result(LIMIT), cn.Outputs)
+            assert isinstance(job.outputs[0], cn.Output)
+            assert job.exception(LIMIT) is None
+            assert job.image.size == job.images[0].size == (256, 256)
+            assert isinstance(job.snapshot(), cn.Snapshot)
+            assert isinstance(job.start(), type(job.view))
+            assert [type(item) for item in job.events()] == [cn.Snapshot]
+            assert (job.interrupt(), job.cancel()) == (False, False)
+
+
+def test_wait_and_as_completed_twice(comfy: cn.Comfy):
+    jobs = [cn.Job(GRAPH, comfy).submit() for _ in range(2)]
+    for _ in range(2):
+        assert cn.wait(jobs, LIMIT).done == set(jobs)
+        assert set(cn.as_completed(jobs, LIMIT)) == set(jobs)
+
+
+def test_load_twice():
+    for _ in range(2):
+        assert isinstance(cn.Workflow.load(GRAPH), cn.Workflow)
+        assert isinstance(cn.Workflow.load(cn.Workflow.load(GRAPH).to_api()), cn.Workflow)
+
+
+def test_allow_nested_asyncio_twice():
+    # In a process of its own: it patches asyncio, which is what it is there for.
+    code = (
+        "import comfy_nb as cn; cn.allow_nested_asyncio(); cn.allow_nested_asyncio(); cn.allow_nested_asyncio"
+    )
+    done = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True, timeout=30)
+    assert (done.returncode, done.stderr) == (0, b"")
+
+
+def test_configure_twice():
+    for _ in range(2):
+        cn.configure(steps=64 << 20, outputs=128 << 20, spill=4096 << 20)
+
+
+def test_errors_can_be_made_and_caught_as_what_they_are():
+    for name in cn.__all__:
+        value = getattr(cn, name)
+        if isinstance(value, type) and issubclass(value, Exception):
+            assert issubclass(value, cn.ComfyError)
+            assert str(value("one clear sentence.")) == "one clear sentence."
