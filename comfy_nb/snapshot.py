@@ -230,7 +230,7 @@ def _node_view(run: Run, planned: PlanNode) -> NodeView:
     own = run.nodes.get(planned.id, NodeRun())
     bar = own if own.has_bar else None
     seconds = None
-    if own.started_at is not None and own.ended_at is not None and own.state != "cached":
+    if own.started_at is not None and own.ended_at is not None:
         seconds = max(0.0, own.ended_at - own.started_at)
     return NodeView(
         id=planned.id,

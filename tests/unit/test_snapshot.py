@@ -183,6 +183,7 @@ def waiting(run: Run) -> float:
         [ev.Submitted(1)],
         steps(2),  # too few to say
         [*steps(8), ev.NodeStarted(DECODER)],  # the bar that moved is over
+        [*steps(8), *(ev.Progressed("5", step, 9) for step in range(1, 5)), ev.Progressed(SAMPLER, 8, 20)],
         [*steps(8), ev.Finishing()],
         [*steps(8), ev.Settled("succeeded"), ev.Ended()],
     ],
