@@ -12,6 +12,7 @@ import concurrent.futures
 import logging
 import os
 import queue
+import sys
 import threading
 from collections.abc import Callable, Coroutine
 from typing import Any, ParamSpec, TypeVar
@@ -160,6 +161,8 @@ def get_loop() -> Loop:
     """The process's loop; started at the first call, and anew after a fork."""
     global _loop  # noqa: PLW0603 - one per process, by design
     with _lock:
-        if _loop is None or not _loop.usable:
+        if _loop is None or not (_loop.usable or sys.is_finalizing()):
+            if sys.is_finalizing():  # a thread that is started now would never run, and be waited for
+                raise ComfyError("Python is exiting: comfy_nb cannot start its background thread any more.")
             _loop = Loop()
         return _loop
