@@ -64,6 +64,7 @@ def test_a_process_may_end_while_a_job_runs_and_the_job_goes_on():
 def test_asyncio_is_the_same_after_a_job():
     code = """
         import asyncio, sys
+        asyncio.get_event_loop_policy()  # asyncio makes it at the first use
         parts = [asyncio, asyncio.events, asyncio.tasks, asyncio.BaseEventLoop, asyncio.SelectorEventLoop]
         before = [dict(vars(part)) for part in parts]
         import comfy_nb as cn
