@@ -198,8 +198,9 @@ class Client:
 
     async def _keep(self, prompt: Prompt, preview: ev.Preview) -> None:
         """Keep a frame for the step history."""
-        blob = await self._loop.work(get_store().put, preview.image, "steps")
-        prompt.frames.append(Frame(preview.node_id, preview.step, preview.of, preview.media_type, blob))
+        async with prompt.keeping:  # one after another: of two workers the second may be done first
+            blob = await self._loop.work(get_store().put, preview.image, "steps")
+            prompt.frames.append(Frame(preview.node_id, preview.step, preview.of, preview.media_type, blob))
 
     def _on_link(self, link: ev.Link, note: str) -> None:
         back = link == "connected" and self.link != "connected"
@@ -262,7 +263,7 @@ class Client:
             prompt.feed(verdict(entry, prompt.plan))
             for output in entry.outputs:
                 await collect(prompt, output, self._http, self._loop)
-            async with prompt.collecting:
+            async with prompt.collecting, prompt.keeping:  # all that came before is here
                 prompt.order_by(entry.outputs)
             self._finish(prompt, ev.Ended())
         finally:

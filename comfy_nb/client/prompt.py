@@ -75,6 +75,7 @@ class Prompt:
     stop_running: bool = False  # whether one is being sent
     settling: bool = False
     collecting: asyncio.Lock = field(default_factory=asyncio.Lock)
+    keeping: asyncio.Lock = field(default_factory=asyncio.Lock)
     _keys: dict[ResultKey, int] = field(default_factory=dict[ResultKey, int])
     _listeners: list[Listener] = field(default_factory=list[Listener])
 

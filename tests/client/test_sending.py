@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+import time
 import uuid
 
 import pytest
 
 import comfy_nb as cn
 from comfy_nb.client import socket as client_socket
-from comfy_nb.testing import Faults, Frames, Page
+from comfy_nb.store import Blob, Kind, get_store
+from comfy_nb.testing import Faults, Frames, Page, read_stamp
 from comfy_nb.wire.messages import PreviewImage
 from comfy_nb.wire.packing import pack
 from tests.client.helpers import LIMIT, connected, graph, recording, until
@@ -202,6 +204,22 @@ def test_a_frame_may_be_late_doubled_or_foreign_and_the_picture_is_right():
         assert job.snapshot() == before or job.snapshot().state() | {"silent": 0} == before.state() | {
             "silent": 0
         }
+
+
+def test_frames_are_kept_in_order_however_long_each_takes_to_store(monkeypatch):
+    put = get_store().put
+
+    def slow_for_every_second(image: bytes, kind: Kind) -> Blob:
+        if kind == "steps" and read_stamp(image).number % 2 == 0:
+            time.sleep(0.02)  # in a worker
+        return put(image, kind)
+
+    monkeypatch.setattr(get_store(), "put", slow_for_every_second)
+    with connected(Frames(count=12, rate=0)) as (_, comfy):
+        job = comfy.submit(graph())
+        job.result(LIMIT)
+        assert [read_stamp(frame.blob.data).number for frame in job._prompt.frames] == list(range(12))
+        assert [frame.step for frame in job._prompt.frames] == list(range(1, 13))
 
 
 def test_a_cut_socket_loses_nothing():
