@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 import threading
 from collections import deque
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Self
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, Self
 
 from comfy_nb.client.address import Address
 from comfy_nb.client.client import Client
@@ -34,9 +34,13 @@ OPEN_TIMEOUT = 30.0
 class Comfy:
     """A connected ComfyUI. Make one with `connect()` or `demo()`."""
 
-    def __init__(self, address: Address, *, preview: str = "auto", max_message: int = MAX_MESSAGE) -> None:
+    def __init__(
+        self, address: Address, *, preview: str = "auto", name: str = "", max_message: int = MAX_MESSAGE
+    ) -> None:
         self.address = address
-        self.preview = _known_preview(preview)
+        self.name = name
+        self._preview = _known_preview(preview)
+        self._watchers: list[Callable[[Job], None]] = []
         self.loop: Loop = get_loop()
         self._lock = threading.Lock()
         self._open_jobs: dict[str, Job] = {}
@@ -55,6 +59,18 @@ class Comfy:
     def url(self) -> str:
         """The server's address, without credentials."""
         return self.address.display
+
+    @property
+    def preview(self) -> str:
+        """What jobs ask for by default. It can be set; "none" also frees the previews of the jobs there are."""
+        return self._preview
+
+    @preview.setter
+    def preview(self, preview: str) -> None:
+        self._preview = _known_preview(preview)
+        if preview == "none":
+            for job in self.jobs:
+                job.stop_previews()
 
     @property
     def version(self) -> str:
@@ -91,7 +107,9 @@ class Comfy:
 
     def close(self) -> None:
         """Stop listening. Jobs at the server go on; closing twice is harmless."""
-        self.loop.refuse_blocking("comfy.close()")  # before anything changes: closing can then be done elsewhere
+        self.loop.refuse_blocking(
+            "comfy.close()"
+        )  # before anything changes: closing can then be done elsewhere
         with self._lock:
             if self._closed:
                 return
@@ -118,7 +136,31 @@ class Comfy:
 
     def preview_setting(self, preview: str | None) -> str:
         """The preview setting of a job: its own, else the connection's."""
-        return self.preview if preview is None else _known_preview(preview)
+        return self._preview if preview is None else _known_preview(preview)
+
+    def watch(self, watcher: Callable[[Job], None]) -> Callable[[], None]:
+        """Have `watcher` called with each new job, and with one whose title or previews were changed.
+
+        That happens on the loop thread, so it must be short. Returns how to stop it.
+        """
+        self._watchers.append(watcher)
+
+        def stop() -> None:
+            if watcher in self._watchers:
+                self._watchers.remove(watcher)
+
+        return stop
+
+    def announce(self, job: Job) -> None:
+        """Tell the watchers of a job that is new or was changed by its holder, if it is one of `jobs`."""
+
+        def tell() -> None:
+            if job in self.jobs:
+                for watcher in tuple(self._watchers):
+                    watcher(job)
+
+        if self._watchers:
+            self.loop.call(tell)
 
     def send(self, job: Job, prompt: Prompt) -> None:
         """Hand a job's prompt to the server, and keep the job in `jobs`."""
@@ -135,7 +177,12 @@ class Comfy:
                     self._finished.append(job)
 
         prompt.listen(keep)
-        self.loop.call(self._client.submit, prompt)
+        self.announce(job)
+        self.loop.call(self._client.submit, prompt, self._signature(prompt))
+
+    def _signature(self, prompt: Prompt) -> dict[str, Any]:
+        """What everybody on the server may read: whose job it is, if we were given a name, and its title."""
+        return {"comfy_nb": {"name": self.name, "title": prompt.plan.title}} if self.name else {}
 
     def interrupt(self, prompt: Prompt) -> None:
         """Ask the server to stop a prompt."""
@@ -162,17 +209,20 @@ def connect(
     *,
     headers: Mapping[str, str] | None = None,
     preview: str = "auto",
+    name: str = "",
     max_message: int = MAX_MESSAGE,
 ) -> Comfy:
     """Connect to a ComfyUI: `url`, else $COMFY_NB_URL, else 127.0.0.1:8188.
 
     `headers` go with every request and are never shown. `preview` is what jobs ask for by default: "auto",
-    "latent2rgb", "taesd", "none", or "default" for the server's own setting. `max_message` bounds one message of
-    the websocket, in bytes. Raises `ConnectionFailed` with one sentence if no ComfyUI answers there.
+    "latent2rgb", "taesd", "none", or "default" for the server's own setting. `name` goes with each job, beside its
+    title, so that people who share a server find their own: everybody on that server can read both.
+    `max_message` bounds one message of the websocket, in bytes. Raises `ConnectionFailed` with one sentence if no
+    ComfyUI answers there.
     """
     check_kernel()
     address = Address.parse(url or os.environ.get("COMFY_NB_URL") or DEFAULT_URL, headers)
-    return Comfy(address, preview=preview, max_message=max_message)
+    return Comfy(address, preview=preview, name=name, max_message=max_message)
 
 
 _demo_lock = threading.Lock()
@@ -214,4 +264,6 @@ def _default_step_time() -> float:
     try:
         return float(text)
     except ValueError:
-        raise ValueError(f"$COMFY_NB_STEP_TIME is {text!r}, but must be a number of seconds, 0 to 2.") from None
+        raise ValueError(
+            f"$COMFY_NB_STEP_TIME is {text!r}, but must be a number of seconds, 0 to 2."
+        ) from None

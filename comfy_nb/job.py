@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from comfy_nb.comfy import Comfy
     from comfy_nb.widgets.job_view import JobView
 
-__all__ = ["Job"]
+__all__ = ["Job", "JobSource"]
 
 
 class Job(concurrent.futures.Future[Outputs]):
@@ -68,7 +68,8 @@ class Job(concurrent.futures.Future[Outputs]):
         api = loaded.to_api()
         plan = make_plan(api, str(uuid.uuid4()), title=title, name=loaded.name)
         self._comfy = comfy
-        self._prompt = Prompt(plan, api, preview=comfy.preview_setting(preview))
+        self._prompt = Prompt(plan, api, preview=comfy.preview_setting(preview), titled=title is not None)
+        self._title: str | None = None
         self._start_lock = threading.Lock()
         self._started = False
         self._claimed = False  # whether the Future has left its PENDING state
@@ -85,8 +86,14 @@ class Job(concurrent.futures.Future[Outputs]):
 
     @property
     def title(self) -> str:
-        """What people call it."""
-        return self._prompt.plan.title
+        """What people call it. It can be set, also while the job runs; views that are open keep the old one."""
+        return self._prompt.plan.title if self._title is None else self._title
+
+    @title.setter
+    def title(self, title: str) -> None:
+        self._title = title
+        self._comfy.loop.call(self._prompt.entitle, title)
+        self._comfy.announce(self)
 
     @property
     def status(self) -> Status:
@@ -225,8 +232,18 @@ class Job(concurrent.futures.Future[Outputs]):
         if self._view is None:
             from comfy_nb.widgets.job_view import JobView  # noqa: PLC0415 - widgets load when one is wanted
 
-            self._view = JobView(_Source(self._prompt, self._comfy.address.short, self.interrupt))
+            self._view = JobView(self.source)
         return self._view
+
+    @property
+    def source(self) -> JobSource:
+        """What widgets are told about it."""
+        return JobSource(self._prompt, self._comfy.address.short, self.interrupt)
+
+    def stop_previews(self) -> None:
+        """Take no previews any more, and let go of those that are here; the job itself goes on."""
+        self._comfy.loop.call(self._prompt.stop_previews)
+        self._comfy.announce(self)
 
     def _repr_mimebundle_(self, **_: Any) -> tuple[dict[str, Any], dict[str, Any]]:
         return bundle(self.view, text=repr(self))
@@ -321,11 +338,16 @@ class Job(concurrent.futures.Future[Outputs]):
         return error
 
 
-class _Source:
+class JobSource:
     """What a view needs of a job, and nothing more."""
 
     def __init__(self, prompt: Prompt, server: str, interrupt: Callable[[], object]) -> None:
         self._prompt, self.server, self._interrupt = prompt, server, interrupt
+
+    @property
+    def titled(self) -> bool:
+        """Whether somebody gave the job its title."""
+        return self._prompt.titled
 
     def plan(self) -> Plan:
         return self._prompt.plan

@@ -70,6 +70,7 @@ class Prompt:
     heard_at: float | None = None  # monotonic seconds of the server's last word about it
     missing: int = 0  # how many times in a row neither queue nor history knew of it
     sent: bool = False  # whether the server may have got it
+    titled: bool = False  # whether somebody gave it its title
     stop_asked: bool = False
     stop_sent: bool = False  # whether a stop was sent that can have reached it
     stop_running: bool = False  # whether one is being sent
@@ -96,6 +97,20 @@ class Prompt:
         """Go by another id: servers before 0.3.45 choose it themselves."""
         self.plan = replace(self.plan, prompt_id=prompt_id)
         self.run = replace(self.run, plan=self.plan)
+
+    def entitle(self, title: str) -> None:
+        """Go by another title."""
+        self.plan = replace(self.plan, title=title)
+        self.run = replace(self.run, plan=self.plan)
+        self.titled = True
+
+    def stop_previews(self) -> None:
+        """Take no previews any more, and let go of those that are here."""
+        self.preview = "none"
+        self.latest = None
+        for frame in self.frames:
+            frame.blob.free()
+        self.frames.clear()
 
     def feed(self, event: ev.Event) -> ev.Event | None:
         """Fold `event` into the run and tell the listeners. Returns what they were told, None if it was dropped."""
