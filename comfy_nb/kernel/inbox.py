@@ -22,6 +22,7 @@ import threading
 from collections import deque
 from collections.abc import Callable
 from functools import partial
+from types import FrameType
 from typing import Any
 
 __all__ = ["LONGEST_NAP", "Inbox", "running_kernel"]
@@ -237,11 +238,21 @@ def _in_main_loop_of(kernel: Any) -> bool:
 
 
 def _call_interruptibly(handler: Callable[[], Any]) -> None:
-    """Call a message's handler. A kernel interrupt ends it, and then goes on to whatever it was meant for."""
+    """Call a message's handler. A kernel interrupt ends it, and then goes on to whatever it was meant for.
+
+    Even if it did not reach us as KeyboardInterrupt: the handler may catch that, and in the midst of a Condition's
+    wait, as in flushing stdout, Python turns it into a RuntimeError.
+    """
     before = signal.getsignal(signal.SIGINT)
     interrupted = False
+
+    def interrupt(_number: int, _frame: FrameType | None) -> None:
+        nonlocal interrupted
+        interrupted = True
+        raise KeyboardInterrupt
+
     try:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+        signal.signal(signal.SIGINT, interrupt)
         result = handler()
         if inspect.iscoroutine(result):
             _finish(result)
@@ -249,8 +260,8 @@ def _call_interruptibly(handler: Callable[[], Any]) -> None:
         interrupted = True
     finally:
         signal.signal(signal.SIGINT, before)
-    if interrupted and callable(before):
-        before(signal.SIGINT, None)
+        if interrupted and callable(before):
+            before(signal.SIGINT, None)
 
 
 def _finish(coroutine: Any) -> None:

@@ -201,6 +201,6 @@ class _InterruptsHeld:
 
 
 def _is_the_kernels(handler: object) -> bool:
-    """Whether ipykernel set this handler of SIGINT: Python's in a plain cell, its own in one that awaits."""
+    """Whether this handler of SIGINT is Python's, as in a plain cell; that of a cell that awaits; or a click's."""
     module = getattr(handler, "__module__", None)
-    return handler is signal.default_int_handler or module == "ipykernel.ipkernel"
+    return handler is signal.default_int_handler or module in {"ipykernel.ipkernel", Inbox.__module__}

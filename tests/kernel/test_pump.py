@@ -210,20 +210,30 @@ def test_an_interrupt_ends_the_wait_and_loses_nothing(kernel, cell, error):
     assert kernel.value("ran") == [0, 1, 2]
 
 
-def test_an_interrupt_of_a_click_ends_the_click_and_the_cell(kernel):
-    running = begin(kernel, WAIT)
-    kernel.click("say('clicked'); time.sleep(8)")
-    kernel.says("clicked")
-    kernel.interrupt()
-    assert kernel.finish(running, limit=3).error == "KeyboardInterrupt"
+SLOW = "say('clicked'); time.sleep(8)"
 
 
-def test_an_interrupt_of_a_click_during_await_leaves_the_kernel_alive(kernel):
-    running = begin(kernel, AWAIT)
-    kernel.click("say('clicked'); time.sleep(8)")
+@pytest.mark.parametrize("click", [SLOW, f"try: {SLOW}\nexcept KeyboardInterrupt: pass"], ids=["", "kept"])
+@pytest.mark.parametrize(("cell", "error"), [(WAIT, "KeyboardInterrupt"), (AWAIT, "CancelledError")])
+def test_an_interrupt_of_a_click_ends_the_click_and_the_cell(kernel, cell, error, click):
+    running = begin(kernel, cell)
+    kernel.click(click)
     kernel.says("clicked")
     kernel.interrupt()
-    assert kernel.finish(running, limit=3).error == "CancelledError"
+    assert kernel.finish(running, limit=3).error == error
+
+
+def test_an_interrupt_of_a_click_in_an_idle_kernel_is_only_the_clicks(kernel):
+    kernel.run("""
+        forever = asyncio.get_running_loop().create_future()
+        task = asyncio.ensure_future(wait_async(forever))
+    """)
+    kernel.run("await asyncio.sleep(0)")
+    kernel.click(SLOW)
+    kernel.until(lambda m: m["msg_type"] == "stream" and "clicked" in m["content"]["text"])
+    kernel.interrupt()
+    kernel.heard(kernel.click("forever.set_result(None)"))
+    kernel.run("await task")
 
 
 def test_an_interrupt_of_nested_waits_ends_both(kernel):
