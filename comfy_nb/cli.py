@@ -24,6 +24,7 @@ LAB_OPTIONS = [
     "--ServerApp.ip=127.0.0.1",
     "--ServerApp.allow_root=True",
     # Nothing is fetched from elsewhere, and nothing asks before the first cell runs.
+    f"--LabApp.app_settings_dir={Path(__file__).parent / 'lab_settings'}",
     "--LabApp.news_url=None",
     "--LabApp.check_for_updates_class=jupyterlab.handlers.announcements.NeverCheckForUpdate",
     "--ServerApp.log_level=WARN",

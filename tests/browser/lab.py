@@ -1,22 +1,25 @@
-"""A real JupyterLab in a real Chromium: a server of its own, and a notebook that is driven cell by cell.
+"""A real JupyterLab or Notebook in a real Chromium: a server of its own, and a notebook that is driven cell by cell.
 
 Everything the server writes goes to a temporary folder; it listens on a free port of 127.0.0.1 and is stopped with
 all its kernels.
 """
 
 import contextlib
+import json
 import os
 import signal
 import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import httpx2
 from playwright.sync_api import Browser, Page
+
+from comfy_nb.cli import LAB_OPTIONS
 
 START_LIMIT = 60.0
 TOKEN = "browser-tests"  # noqa: S105 - of a server that lives for one test session
@@ -48,29 +51,66 @@ def free_port() -> int:
 
 
 @contextlib.contextmanager
-def lab_server(folder: Path, scratch: Path, **environment: str) -> Iterator[str]:
-    """JupyterLab on `folder`; gives its address. `scratch` takes its settings and logs."""
+def lab_server(
+    folder: Path,
+    scratch: Path,
+    *,
+    python: str | Path = sys.executable,
+    app: str = "jupyterlab",
+    kernels: Mapping[str, Path] | None = None,
+    **environment: str,
+) -> Iterator[str]:
+    """JupyterLab on `folder`, or Notebook if `app` is "notebook"; gives its address.
+
+    It runs in `python`, where its usual kernel lives too; `kernels` are more of them, each in a Python of its own.
+    `scratch` takes its settings and logs.
+    """
     port = free_port()
-    own = {f"JUPYTER_{name}_DIR": str(scratch / name.lower()) for name in ("CONFIG", "DATA", "RUNTIME")}
+    name = {"jupyterlab": "LabApp", "notebook": "JupyterNotebookApp"}[app]
+    for kernel, its_python in (kernels or {}).items():
+        _install_kernel(scratch / "data" / "kernels" / kernel, kernel, its_python)
     command = [
-        *(sys.executable, "-m", "jupyterlab", "--no-browser", "--ip=127.0.0.1", f"--port={port}"),
-        *("--ServerApp.port_retries=0", f"--IdentityProvider.token={TOKEN}", "--ServerApp.allow_root=True"),
-        *(f"--ServerApp.root_dir={folder}", "--LabApp.expose_app_in_browser=True"),
-        *(f"--LabApp.workspaces_dir={scratch / 'workspaces'}", "--LabApp.news_url=None"),
-        "--ServerApp.disable_check_xsrf=True",
+        *(python, "-m", app, "--no-browser", f"--port={port}", *_options_for(name)),
+        *("--ServerApp.port_retries=0", f"--IdentityProvider.token={TOKEN}"),
+        *(f"--ServerApp.root_dir={folder}", f"--{name}.expose_app_in_browser=True"),
+        *(f"--{name}.workspaces_dir={scratch / 'workspaces'}", "--ServerApp.disable_check_xsrf=True"),
     ]
-    with (scratch / "lab.log").open("wb") as log:
+    url = f"http://127.0.0.1:{port}"
+    with serving(command, f"{url}/api/status?token={TOKEN}", scratch, **environment):
+        yield url
+
+
+def _options_for(app: str) -> list[str]:
+    """What `comfy-nb demo` starts JupyterLab with: nothing from elsewhere, no questions."""
+    return [option.replace("--LabApp.", f"--{app}.") for option in LAB_OPTIONS]
+
+
+def _install_kernel(folder: Path, name: str, python: Path) -> None:
+    folder.mkdir(parents=True)
+    spec = {
+        "argv": [str(python), "-m", "ipykernel_launcher", "-f", "{connection_file}"],
+        "display_name": name,
+        "language": "python",
+    }
+    (folder / "kernel.json").write_text(json.dumps(spec))
+
+
+@contextlib.contextmanager
+def serving(command: Sequence[str | Path], url: str, scratch: Path, **environment: str) -> Iterator[None]:
+    """Run a server, from when it answers at `url` to the end of the block. `scratch` takes settings and log."""
+    own = {f"JUPYTER_{name}_DIR": str(scratch / name.lower()) for name in ("CONFIG", "DATA", "RUNTIME")}
+    log = scratch / "server.log"
+    with log.open("wb") as file:
         server = subprocess.Popen(
             command,
             stdin=subprocess.DEVNULL,
-            stdout=log,
+            stdout=file,
             stderr=subprocess.STDOUT,
             env={**os.environ, **own, "IPYTHONDIR": str(scratch / "ipython"), **environment},
         )
-        url = f"http://127.0.0.1:{port}"
         try:
-            _until_it_answers(f"{url}/api/status?token={TOKEN}", server, scratch / "lab.log")
-            yield url
+            _until_it_answers(url, server, log)
+            yield
         finally:
             server.send_signal(signal.SIGTERM)
             try:
@@ -87,20 +127,46 @@ def _until_it_answers(url: str, server: subprocess.Popen[bytes], log: Path) -> N
             if httpx2.get(url, timeout=2, trust_env=False).is_success:
                 return
         time.sleep(0.1)
-    raise RuntimeError(f"JupyterLab did not start:\n{log.read_text(errors='replace')[-3000:]}")
+    raise RuntimeError(f"The server did not start:\n{log.read_text(errors='replace')[-3000:]}")
+
+
+def write_notebook(path: Path, cells: Sequence[str], *, kernel: str = "python3") -> None:
+    """Write a notebook of code cells, with ids "cell-0", "cell-1" and so on."""
+    made = [
+        {
+            "cell_type": "code",
+            "id": f"cell-{index}",
+            "source": source,
+            "metadata": {},
+            "outputs": [],
+            "execution_count": None,
+        }
+        for index, source in enumerate(cells)
+    ]
+    spec = {"name": kernel, "display_name": kernel, "language": "python"}
+    saved = {"cells": made, "metadata": {"kernelspec": spec}, "nbformat": 4, "nbformat_minor": 5}
+    path.write_text(json.dumps(saved))
 
 
 class Notebook:
-    """One notebook in one page of JupyterLab."""
+    """One notebook in one page of JupyterLab, or of Notebook with `pages="notebooks"`."""
 
     def __init__(
-        self, browser: Browser, url: str, path: str, *, width: int = 1100, height: int = 1000
+        self,
+        browser: Browser,
+        url: str,
+        path: str,
+        *,
+        width: int = 1100,
+        height: int = 1000,
+        pages: str = "lab/tree",
+        ready: str = IDLE,
     ) -> None:
         self.page: Page = browser.new_page(viewport={"width": width, "height": height})
         self.complaints: list[str] = []
         self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
-        self.page.goto(f"{url}/lab/tree/{path}?reset&token={TOKEN}")
-        self.page.wait_for_function(IDLE, timeout=60_000)
+        self.page.goto(f"{url}/{pages}/{path}?reset&token={TOKEN}")
+        self.page.wait_for_function(ready, timeout=60_000)
 
     def run(self, index: int) -> None:
         """Run a cell, without waiting for it."""
@@ -111,6 +177,18 @@ class Notebook:
         before = self.prompt(index)
         self.run(index)
         self.wait_until(lambda: self.prompt(index) not in (before, "[*]:"), limit, f"cell {index} to end")
+
+    def run_all(self) -> None:
+        """Run all cells, without waiting for them."""
+        self.page.evaluate("() => window.jupyterapp.commands.execute('notebook:run-all-cells')")
+
+    def text(self, index: int) -> str:
+        """What a cell has printed."""
+        return "".join("".join(output.get("text", "")) for output in self.outputs(index))
+
+    def save(self) -> None:
+        """Save the notebook."""
+        self.page.evaluate("() => window.jupyterapp.shell.currentWidget.context.save()")
 
     def prompt(self, index: int) -> str:
         """The prompt of a cell: "[*]:" while it waits or runs."""
