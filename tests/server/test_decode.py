@@ -70,6 +70,7 @@ def test_noise_is_only_enlarged(world):
     small = np.asarray(codec.preview(noise[0]), np.int16)
     assert pixels.min() >= small.min()
     assert pixels.max() <= small.max()
+    np.testing.assert_array_equal(pixels[0], scene.to_pixels(codec.enlarge(noise[0])))
 
 
 def test_a_patchwork_keeps_what_was_put_in(world):

@@ -275,6 +275,17 @@ def test_beyond_the_largest_size_a_smaller_copy_is_denoised(world):
     assert (128, 128) in world._models
 
 
+def test_the_smaller_copy_sees_as_much_noise_as_it_has(world):
+    """Averaging 2 x 2 pixels halves the noise; with the scale of the size, sigma stays what it was."""
+    words = world.encode_prompt("castle"), world.encode_prompt("")
+    small = np.random.default_rng(3).normal(size=(1, 4, 128, 128)).astype(np.float32) * 3.0
+    large = small.repeat(2, axis=2).repeat(2, axis=3) / 2.0
+    expected = world.denoiser(small.shape, *words, 1.0)(small, 3.0)
+    found = world.denoiser(large.shape, *words, 1.0)(large, 3.0)
+    blocks = found.reshape(1, 4, 128, 2, 128, 2).mean(axis=(3, 5)) * 2.0
+    assert np.abs(blocks - expected).mean() < 0.1 * np.abs(expected).mean()
+
+
 def test_a_world_is_built_once_by_whichever_thread_comes_first():
     found = []
     threads = [threading.Thread(target=lambda: found.append(load_world("landscapes"))) for _ in range(8)]

@@ -39,7 +39,7 @@ def test_every_schedule_falls_to_zero(name, steps):
 
 
 @pytest.mark.parametrize("name", schedules.SCHEDULES)
-@pytest.mark.parametrize(("steps", "denoise", "longer"), [(20, 0.5, 40), (10, 0.3, 33), (7, 0.99, 7)])
+@pytest.mark.parametrize(("steps", "denoise", "longer"), [(20, 0.5, 40), (20, 0.3, 66), (7, 0.99, 7)])
 def test_denoise_below_one_is_the_end_of_a_longer_schedule(name, steps, denoise, longer):
     sigmas = schedules.sigmas_for(name, steps, denoise)
     np.testing.assert_array_equal(sigmas, schedules.sigmas_for(name, longer)[-(steps + 1) :])

@@ -29,14 +29,15 @@ NEGLIGIBLE = 1e-6
 class Patch:
     """Some places of a band, and the subjects that touch them; all other subjects are one here, "nothing in front".
 
-    That is what keeps the tables small: most subjects touch few places.
+    That is what keeps the work small: most subjects touch few places. `pictures` [G, K, places] has these places
+    only, `through` and `subjects` are those of the whole band.
     """
 
     def __init__(self, places: Places, pictures: Floats, through: Floats, subjects: Floats) -> None:
         touched = (through[:, places] != 1.0).any(axis=1) | subjects[:, :, places].any(axis=(0, 2))
         self.places = places
         self.touching: Places = np.flatnonzero(touched)
-        self._pictures = np.ascontiguousarray(pictures[:, :, places].reshape(-1, places.size))
+        self._pictures = pictures.reshape(-1, places.size)
         open_air = np.ones((1, places.size), np.float32)
         self._through = np.concatenate((through[np.ix_(self.touching, places)], open_air))
         self._lights = np.ascontiguousarray(subjects[:, self.touching][:, :, places])
@@ -100,7 +101,10 @@ class Band:
         labels = np.zeros(self.size, np.intp) if patches is None else patches
         groups = [np.flatnonzero(labels == label) for label in np.unique(labels)]
         self._shape = (palettes, parts, through.shape[0])
-        self._patches = [Patch(places, pictures, through, subjects) for places in groups]
+        picked = _pick_places(pictures, groups)
+        self._patches = [
+            Patch(places, own, through, subjects) for places, own in zip(groups, picked, strict=True)
+        ]
         self._half_norms = self._sum([patch.squares() for patch in self._patches]) / 2.0
 
     def log_likelihood(self, x: Floats, sigma: float) -> Table:
@@ -134,6 +138,24 @@ class Band:
             table += bare[:, :, None]
             table[:, :, patch.touching] += extra
         return table
+
+
+def _pick_places(pictures: Floats, groups: list[Places]) -> list[Floats]:
+    """Copy the pictures of each group of places, all into one block of memory.
+
+    Every step streams through all of it, and only a large block gets huge pages, without which that is much slower.
+    """
+    palettes, parts, size = pictures.shape
+    block = np.empty(palettes * parts * size, np.float32)
+    picked: list[Floats] = []
+    start = 0
+    for places in groups:
+        end = start + palettes * parts * places.size
+        own = block[start:end].reshape(palettes, parts, places.size)
+        np.take(pictures, places, axis=2, out=own, mode="clip")
+        picked.append(own)
+        start = end
+    return picked
 
 
 def _used(weights: Floats, axis: int) -> Places:

@@ -33,7 +33,7 @@ picture that is there outweighs it, so that guided and plain predictions meet an
 FINENESS = 4
 """Sub-pixels per latent pixel and direction."""
 
-COLUMNS = 5
+COLUMNS = 3
 """Groups of columns in which the denoiser works; see `product.Patch`."""
 
 Rows = tuple[int, int]

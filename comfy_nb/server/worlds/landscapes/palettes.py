@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -60,6 +61,7 @@ class Ink:
         return self(first).mix(self(second), amount)
 
 
+@cache
 def _rgb(hex_colour: str) -> Floats:
     return np.frombuffer(bytes.fromhex(hex_colour[1:]), np.uint8).astype(np.float32) / np.float32(255.0)
 
