@@ -42,6 +42,7 @@ def fresh(tmp_path):
 @pytest.mark.parametrize(
     ("version", "before", "used"),
     [("6.31.0", WITHOUT_THE_SUCCESSOR, "nest_asyncio has"), ("7.4.0", "", "nest_asyncio2 has")],
+    ids=["6.31.0", "7.4.0"],
 )
 def test_asyncio_run_works_in_a_cell_and_queued_cells_still_run(fresh, version, before, used):
     kernel = fresh(version)

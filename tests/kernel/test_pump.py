@@ -213,8 +213,12 @@ def test_an_interrupt_ends_the_wait_and_loses_nothing(kernel, cell, error):
 SLOW = "say('clicked'); time.sleep(8)"
 
 
-@pytest.mark.parametrize("click", [SLOW, f"try: {SLOW}\nexcept KeyboardInterrupt: pass"], ids=["", "kept"])
-@pytest.mark.parametrize(("cell", "error"), [(WAIT, "KeyboardInterrupt"), (AWAIT, "CancelledError")])
+@pytest.mark.parametrize(
+    "click", [SLOW, f"try: {SLOW}\nexcept KeyboardInterrupt: pass"], ids=["slow", "kept"]
+)
+@pytest.mark.parametrize(
+    ("cell", "error"), [(WAIT, "KeyboardInterrupt"), (AWAIT, "CancelledError")], ids=["wait", "await"]
+)
 def test_an_interrupt_of_a_click_ends_the_click_and_the_cell(kernel, cell, error, click):
     running = begin(kernel, cell)
     kernel.click(click)
