@@ -27,6 +27,8 @@ LAB_OPTIONS = [
     f"--LabApp.app_settings_dir={Path(__file__).parent / 'lab_settings'}",
     "--LabApp.news_url=None",
     "--LabApp.check_for_updates_class=jupyterlab.handlers.announcements.NeverCheckForUpdate",
+    # Not used here, and it would have Jupyter's deprecation warnings printed.
+    "--ServerApp.jpserver_extensions={'voila.server_extension': False}",
     "--ServerApp.log_level=WARN",
     "--LabApp.log_level=WARN",
 ]
