@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import time
+from collections import deque
 from collections.abc import Iterable, Iterator
+from functools import partial
 from typing import Literal, NamedTuple
 
 from comfy_nb.job import Job
@@ -28,9 +30,9 @@ def wait(
 
     A cancelled job counts as ended, not as failed, as in `concurrent.futures`.
     """
-    waiting = set(jobs)
+    waiting = list(jobs)
     done: set[Job] = set()
-    for job in _ended_first(waiting, timeout):
+    for job in _as_they_end(waiting, timeout):
         done.add(job)
         failed = job.status in ("failed", "lost")
         if return_when == "FIRST_COMPLETED" or (return_when == "FIRST_EXCEPTION" and failed):
@@ -42,9 +44,9 @@ def wait(
 
 def as_completed(jobs: Iterable[Job], timeout: float | None = None) -> Iterator[Job]:
     """The jobs in the order in which they end. Raises `TimeoutError` if some have not after `timeout` seconds."""
-    waiting = set(jobs)
+    waiting = list(dict.fromkeys(jobs))
     ended = 0
-    for job in _ended_first(waiting, timeout):
+    for job in _as_they_end(waiting, timeout):
         ended += 1
         yield job
     if ended < len(waiting):
@@ -53,21 +55,28 @@ def as_completed(jobs: Iterable[Job], timeout: float | None = None) -> Iterator[
         )
 
 
-def _ended_first(jobs: set[Job], timeout: float | None) -> Iterator[Job]:
-    """Each job once it has ended; stops silently at the timeout."""
+def _as_they_end(jobs: Iterable[Job], timeout: float | None) -> Iterator[Job]:
+    """Each job once it has ended, those that have already in the order given; stops silently at the timeout."""
     deadline = None if timeout is None else time.monotonic() + timeout
     news = Waiter()
-    stops = [job.when_ended(news.set) for job in jobs]
-    open_jobs = set(jobs)
+    ended: deque[Job] = deque()
+
+    def note(job: Job) -> None:
+        ended.append(job)
+        news.set()
+
+    open_jobs = dict.fromkeys(jobs)
+    stops = [job.when_ended(partial(note, job)) for job in open_jobs]
     try:
         while open_jobs:
             news.clear()
-            ready = [job for job in open_jobs if job.done()]
-            open_jobs.difference_update(ready)
-            yield from ready
-            if ready or not open_jobs:
-                continue
-            if not news.wait(None if deadline is None else max(0.0, deadline - time.monotonic())):
+            while ended:
+                job = ended.popleft()
+                if job in open_jobs:  # one that ended while we began to listen is noted twice
+                    del open_jobs[job]
+                    yield job
+            left = None if deadline is None else max(0.0, deadline - time.monotonic())
+            if open_jobs and not news.wait(left):
                 return
     finally:
         for stop in stops:

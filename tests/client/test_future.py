@@ -154,12 +154,32 @@ def test_a_cancelled_job_raises_job_cancelled_which_is_two_things_and_not_a_thir
 def test_wait_and_as_completed_by_ours_and_by_the_library():
     with connected(Frames(count=5, rate=50)) as (_, comfy):
         jobs = [comfy.submit(graph()) for _ in range(3)]
-        assert list(cn.as_completed(jobs, LIMIT)) == jobs
+        assert set(cn.as_completed(jobs, LIMIT)) == set(jobs)
         assert cn.wait(jobs) == (set(jobs), set())
         more = [comfy.submit(graph()) for _ in range(3)]
-        assert list(concurrent.futures.as_completed(more, LIMIT)) == more
+        assert set(concurrent.futures.as_completed(more, LIMIT)) == set(more)
         done, waiting = concurrent.futures.wait([*jobs, *more], LIMIT)
         assert (done, waiting) == ({*jobs, *more}, set())
+
+
+def test_as_completed_keeps_the_order_in_which_they_ended_also_for_a_slow_reader():
+    def heard_by(job: cn.Job) -> int:
+        return len(job._prompt._listeners)
+
+    with connected(FAST) as (server, comfy), concurrent.futures.ThreadPoolExecutor(1) as pool:
+        server.pause()
+        jobs = [comfy.submit(graph()) for _ in range(4)]
+        until(lambda: all(job.status == "queued" for job in jobs))
+        posted = [body["prompt_id"] for body in server.calls("POST /prompt")]
+        before = heard_by(jobs[0])
+        reader = cn.as_completed(sorted(jobs, key=lambda job: -posted.index(job.id)), LIMIT)
+        waiting = pool.submit(next, reader)
+        until(lambda: all(heard_by(job) > before for job in jobs))
+        server.resume()
+        first = waiting.result(LIMIT)
+        until(lambda: all(job.done() for job in jobs))
+        assert [job.id for job in (first, *reader)] == posted
+        assert list(cn.as_completed(jobs)) == jobs  # those that have ended: as given
 
 
 @pytest.mark.parametrize("library", [cn, concurrent.futures])
