@@ -2,11 +2,11 @@
 
 import os
 
-# Two BLAS threads on two busy cores wait for each other, up to twenty times longer than one works. The server sets it too.
+# Two BLAS threads on two busy cores wait for each other, up to twenty times longer than one works.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
-import pytest  # noqa: E402 - after what numpy reads when it is loaded
-from hypothesis import settings  # noqa: E402
+import pytest
+from hypothesis import settings
 
 IN_CI = bool(os.environ.get("CI"))
 
