@@ -132,6 +132,11 @@ class Comfy:
         version = f" {self.version}" if self.version else ""
         return f"<Comfy{version} at {self.url}, {state}, {len(self._open_jobs)} open jobs>"
 
+    @property
+    def client(self) -> Client:
+        """The connection itself, for what is shown beside our own jobs. Its coroutines run on `loop`."""
+        return self._client
+
     # -- for Job -------------------------------------------------------------------------------------------------
 
     def preview_setting(self, preview: str | None) -> str:

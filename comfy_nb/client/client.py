@@ -66,6 +66,7 @@ class Client:
         self._tasks: set[asyncio.Task[None]] = set()
         self._queue_task: asyncio.Task[None] | None = None
         self._wake = asyncio.Event()
+        self.queue_moves = 0  # how often the server said that its queue moved, for whoever shows all of it
 
     @property
     def version(self) -> str:
@@ -200,7 +201,10 @@ class Client:
         """Keep a frame for the step history."""
         async with prompt.keeping:  # one after another: of two workers the second may be done first
             blob = await self._loop.work(get_store().put, preview.image, "steps")
-            prompt.frames.append(Frame(preview.node_id, preview.step, preview.of, preview.media_type, blob))
+            if prompt.wants_previews:  # not turned off meanwhile
+                prompt.frames.append(
+                    Frame(preview.node_id, preview.step, preview.of, preview.media_type, blob)
+                )
 
     def _on_link(self, link: ev.Link, note: str) -> None:
         back = link == "connected" and self.link != "connected"
@@ -214,6 +218,7 @@ class Client:
             self._queue_moved()
 
     def _queue_moved(self) -> None:
+        self.queue_moves += 1
         if self._prompts and (self._queue_task is None or self._queue_task.done()):
             self._queue_task = self._start(self._look_soon(), "queue")
 
@@ -313,11 +318,7 @@ class Client:
             return
         prompt.stop_sent = prompt.stop_running = True
         try:
-            if not await self._http.cancel(prompt.id):
-                await self._http.delete_pending(prompt.id)
-                queue = await self._http.queue()
-                if queue.position(prompt.id) == 0:
-                    await self._http.interrupt(prompt.id)
+            await self._stop_at_server(prompt.id)
         except ComfyError as error:
             prompt.feed(ev.Warned(f"The interrupt did not get through: {error}"))
             return
@@ -334,6 +335,23 @@ class Client:
                 self._finish(prompt, ev.Vanished("cancelled while it waited in the queue", cancelled=True))
         except ComfyError as error:
             log.info("comfy_nb: after the cancel of %s: %s", prompt.id, error)
+
+    # -- everybody's -------------------------------------------------------------------------------------------
+
+    async def everybody(self, ended: int) -> tuple[Queue, tuple[HistoryEntry, ...]]:
+        """The queue and the last `ended` prompts that ended, whoever sent them."""
+        return await self._http.queue(), await self._http.last_history(ended)
+
+    async def stop_foreign(self, prompt_id: str) -> None:
+        """Ask the server to stop a prompt that is not ours, and no other."""
+        await self._stop_at_server(prompt_id)
+
+    async def _stop_at_server(self, prompt_id: str) -> None:
+        if not await self._http.cancel(prompt_id):
+            await self._http.delete_pending(prompt_id)
+            queue = await self._http.queue()
+            if queue.position(prompt_id) == 0:
+                await self._http.interrupt(prompt_id)
 
     # -- tasks -------------------------------------------------------------------------------------------------
 

@@ -103,6 +103,11 @@ class Http:
         """The outcome of a prompt; None while it has none."""
         return self._parsed(records.parse_history, await self._get(f"/history/{prompt_id}"), prompt_id)
 
+    async def last_history(self, count: int) -> tuple[records.HistoryEntry, ...]:
+        """The last prompts that ended, of everybody, oldest first."""
+        data = await self._get("/history", {"max_items": str(count)})
+        return await self._loop.work(self._parsed, records.parse_history_page, data)
+
     async def view(self, file: records.FileRef) -> bytes:
         """The bytes of an output file. Raises `ServerError` when the server does not have it."""
         query = {"filename": file.filename, "subfolder": file.subfolder, "type": file.type}
@@ -135,8 +140,8 @@ class Http:
         except ValueError as error:
             raise ServerError(f"{self.address.display}: {error}") from None
 
-    async def _get(self, route: str) -> Json:
-        status, raw = await self._send("GET", route)
+    async def _get(self, route: str, params: dict[str, str] | None = None) -> Json:
+        status, raw = await self._send("GET", route, params=params)
         if status != OK:
             raise ServerError(f"{self.address.display} answered GET {route} with HTTP {status}.")
         return await self._loads(raw)

@@ -15,7 +15,7 @@ from PIL import Image
 from comfy_nb.errors import OutputError
 from comfy_nb.widgets.source import ShownOutput
 
-__all__ = ["message_of", "poster"]
+__all__ = ["message_of", "poster", "thumbnail"]
 
 SHOWN_FORMATS = {"PNG", "JPEG", "WEBP", "GIF"}  # what every browser shows
 MAX_BYTES = 1_500_000  # of a file that goes to the page as it is
@@ -75,6 +75,19 @@ def poster(output: ShownOutput) -> bytes:
         return b""
 
 
+def thumbnail(data: bytes, side: int, limit: int) -> bytes:
+    """A thumbnail in WebP, up to `side` pixels wide and high and `limit` bytes long; empty if it cannot be read."""
+    try:
+        picture = _open(data)
+        for share, quality in ((1, 82), (1, 60), (0.75, 50), (0.5, 40)):
+            made = _webp(picture, int(side * share), quality)
+            if len(made) <= limit:
+                return made
+    except UNREADABLE:
+        return b""
+    return b""
+
+
 def _clipped(text: str) -> str:
     rest = len(text) - MAX_TEXT
     return text if rest <= 0 else f"{text[:MAX_TEXT]}\n… and {rest:,} characters more: see job.outputs"
@@ -98,11 +111,11 @@ def _open(data: bytes) -> Image.Image:
         return Image.open(io.BytesIO(data))
 
 
-def _webp(picture: Image.Image, side: int) -> bytes:
+def _webp(picture: Image.Image, side: int, quality: int = 85) -> bytes:
     picture.draft("RGB", (side, side))  # lets JPEG decode at a fraction of its size
     transparent = "A" in picture.getbands() or "transparency" in picture.info
     picture = picture.convert("RGBA" if transparent else "RGB")
     picture.thumbnail((side, side), Image.Resampling.LANCZOS)
     out = io.BytesIO()
-    picture.save(out, "WEBP", quality=85, method=2)
+    picture.save(out, "WEBP", quality=quality, method=2)
     return out.getvalue()

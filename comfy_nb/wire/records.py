@@ -38,6 +38,7 @@ __all__ = [
     "QueueItem",
     "SystemStats",
     "parse_history",
+    "parse_history_page",
     "parse_output",
     "parse_prompt_reply",
     "parse_queue",
@@ -135,6 +136,15 @@ def parse_history(data: Json, prompt_id: str) -> HistoryEntry | None:
     if not isinstance(entry, dict):
         raise Malformed("The server's history of this prompt is not an object.")
     return _history_entry(entry, prompt_id)
+
+
+def parse_history_page(data: Json) -> tuple[HistoryEntry, ...]:
+    """Read `GET /history?max_items=…`, oldest first. Raises ValueError when it is no history."""
+    if not isinstance(data, dict):
+        raise Malformed("The server's answer to GET /history is not an object.")
+    return tuple(
+        _history_entry(entry, prompt_id) for prompt_id, entry in data.items() if isinstance(entry, dict)
+    )
 
 
 def _history_entry(entry: dict[str, Json], prompt_id: str) -> HistoryEntry:

@@ -1,0 +1,161 @@
+"""The thumbnails of a board: made in the workers when a job has ended, sent when a page asks for them.
+
+What pages ask for comes first; what nobody asked for yet is made one at a time, newest first, so that scrolling
+through old jobs finds them ready. All methods are called on the loop thread.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import OrderedDict, deque
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from comfy_nb.client.loop import Loop
+from comfy_nb.errors import OutputError
+from comfy_nb.widgets import pictures
+from comfy_nb.widgets.source import ShownOutput
+
+__all__ = ["Thumb", "Thumbs", "make_thumb"]
+
+log = logging.getLogger("comfy_nb")
+
+SIDE = 256  # pixels
+MAX_BYTES = 20_000
+MAX_TEXT = 280  # characters of a text output on a card
+KEPT_BYTES = 24 << 20  # of thumbnails kept on this side
+BATCH = 8  # thumbnails in one message
+
+
+@dataclass(frozen=True, slots=True)
+class Thumb:
+    """What a card shows of a finished job: a picture, or the start of a text; `pictures` counts its images."""
+
+    image: bytes = b""
+    text: str = ""
+    pictures: int = 0
+
+    @property
+    def size(self) -> int:
+        """About how many bytes it takes."""
+        return len(self.image) + 4 * len(self.text) + 100
+
+
+def make_thumb(outputs: Sequence[ShownOutput]) -> Thumb:
+    """The thumbnail of a job's outputs. Reads, decodes and encodes: for the workers."""
+    images = [output for output in outputs if output.kind == "image"]
+    for output in sorted(images, key=lambda output: (not output.saved, output.index)):
+        try:
+            image = pictures.thumbnail(output.data, SIDE, MAX_BYTES)
+        except OutputError:
+            continue
+        if image:
+            return Thumb(image, pictures=len(images))
+    return Thumb(text=_first_text(outputs), pictures=len(images))
+
+
+def _first_text(outputs: Sequence[ShownOutput]) -> str:
+    for output in outputs:
+        try:
+            if output.kind == "text" and output.text:
+                return output.text[:MAX_TEXT]
+        except OutputError:
+            continue
+    return ""
+
+
+Send = Callable[[dict[str, Any], list[bytes]], object]
+
+
+class Thumbs:
+    """`outputs` gives those of a key, or None when it is not there any more; `send` takes a message and buffers."""
+
+    def __init__(
+        self, loop: Loop, outputs: Callable[[int], Sequence[ShownOutput] | None], send: Send
+    ) -> None:
+        self._loop, self._outputs, self._send = loop, outputs, send
+        self._made: OrderedDict[int, Thumb] = OrderedDict()
+        self._bytes = 0
+        self._wanted: list[int] = []
+        self._spare: deque[int] = deque()
+        self._working: set[int] = set()
+        self._closed = False
+
+    def ended(self, key: int) -> None:
+        """A job has ended: its thumbnail will be wanted sooner or later."""
+        if not self._closed and key not in self._made:
+            self._spare.append(key)
+            self._go_on()
+
+    def want(self, keys: Iterable[int]) -> None:
+        """A page shows these, or will soon. Replaces what it asked for before and has not got."""
+        keys = list(dict.fromkeys(keys))
+        self._deliver([key for key in keys if key in self._made])
+        self._wanted = [key for key in keys if key not in self._made]
+        self._go_on()
+
+    def newest(self, keys: Iterable[int], count: int) -> list[bytes]:
+        """Up to `count` pictures of these keys that are there already."""
+        found = (self._made[key].image for key in keys if key in self._made and self._made[key].image)
+        return [image for _, image in zip(range(count), found, strict=False)]
+
+    def forget(self, key: int) -> None:
+        """Let a thumbnail go."""
+        thumb = self._made.pop(key, None)
+        if thumb is not None:
+            self._bytes -= thumb.size
+
+    def close(self) -> None:
+        """Let all go, and make no more."""
+        self._closed = True
+        self._made.clear()
+        self._wanted.clear()
+        self._spare.clear()
+
+    def _go_on(self) -> None:
+        """Keep both workers at what is wanted, and one at most at what is not."""
+        while self._wanted and len(self._working) < 2:
+            self._start(self._wanted.pop(0), wanted=True)
+        if self._spare and not self._working:
+            self._start(self._spare.pop(), wanted=False)
+
+    def _start(self, key: int, *, wanted: bool) -> None:
+        if key in self._working:
+            return
+        outputs = self._outputs(key)
+        if outputs is not None and (wanted or key not in self._made):
+            self._working.add(key)
+            self._loop.run(self._make(key, outputs, wanted=wanted))
+        elif self._spare and not self._working:
+            self._loop.call(self._go_on)
+
+    async def _make(self, key: int, outputs: Sequence[ShownOutput], *, wanted: bool) -> None:
+        try:
+            thumb = await self._loop.work(make_thumb, outputs)
+        except Exception:
+            log.exception("comfy_nb: a thumbnail could not be made")
+            thumb = Thumb()
+        finally:
+            self._working.discard(key)
+        if self._closed or self._outputs(key) is None:
+            return
+        self.forget(key)
+        self._made[key] = thumb
+        self._bytes += thumb.size
+        while self._bytes > KEPT_BYTES:
+            self.forget(next(iter(self._made)))
+        if wanted or key in self._wanted:
+            self._wanted = [other for other in self._wanted if other != key]
+            self._deliver([key])
+        self._go_on()
+
+    def _deliver(self, keys: Sequence[int]) -> None:
+        for start in range(0, len(keys), BATCH):
+            batch = keys[start : start + BATCH]
+            thumbs = [self._made[key] for key in batch]
+            told = [
+                {"i": key, "text": thumb.text, "n": thumb.pictures, "bytes": len(thumb.image)}
+                for key, thumb in zip(batch, thumbs, strict=True)
+            ]
+            self._send({"k": "thumbs", "thumbs": told}, [thumb.image for thumb in thumbs])
