@@ -279,7 +279,10 @@ class Job(concurrent.futures.Future[Outputs]):
                 loop.call_soon_threadsafe(ended.set)
 
         super().add_done_callback(wake)
-        await wait_async(ended.wait())
+        try:
+            await wait_async(ended.wait())
+        except asyncio.CancelledError:
+            raise asyncio.CancelledError(self._goes_on("The waiting was cancelled")) from None
         return super().result(0)
 
     def _goes_on(self, what: str) -> str:
