@@ -171,12 +171,12 @@ def test_each_image_is_a_new_one() -> None:
     assert colour(output.image) == (200, 30, 30)
 
 
-def bomb(width: int, height: int) -> bytes:
-    """A tiny PNG that claims to be huge."""
+def png(width: int, height: int, last: bytes = b"IEND") -> bytes:
+    """A PNG of that size whose pixels are not all there, with `last` as its last chunk."""
     header = b"IHDR" + struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
     data = b"IDAT" + zlib.compress(b"\0" * 100)
     chunks = (
-        struct.pack(">I", len(c) - 4) + c + struct.pack(">I", zlib.crc32(c)) for c in (header, data, b"IEND")
+        struct.pack(">I", len(c) - 4) + c + struct.pack(">I", zlib.crc32(c)) for c in (header, data, last)
     )
     return b"\x89PNG\r\n\x1a\n" + b"".join(chunks)
 
@@ -188,8 +188,9 @@ def bomb(width: int, height: int) -> bytes:
         ("a.png", b"<html>no</html>", r"cannot be read as an image: Pillow knows no such format\.$"),
         ("a.png", RED[:45], r"cannot be read as an image: "),
         ("a.svg", b"<svg/>", r"'a\.svg' of 'Save Image' cannot be read as an image: "),
-        ("a.png", bomb(60_000, 60_000), r"cannot be read as an image: .*decompression bomb"),
-        ("a.png", bomb(10_000, 10_000), r"is too large to decode: .*decompression bomb"),
+        ("a.png", png(60_000, 60_000), r"cannot be read as an image: .*decompression bomb"),
+        ("a.png", png(10_000, 10_000), r"is too large to decode: .*decompression bomb"),
+        ("a.png", png(64, 64, b"\1\2\3\4"), r"cannot be read as an image: broken PNG file"),
         ("v.mp4", b"film", r"v\.mp4 of 'Save Image' is no image but video/mp4\."),
     ],
 )

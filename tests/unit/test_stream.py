@@ -176,7 +176,7 @@ async def test_an_async_reader_that_is_cancelled_or_closed(prompt: Prompt) -> No
         await asyncio.wait_for(waiting, 10)
 
 
-def test_a_reader_whose_loop_is_gone_stops_nobody(prompt: Prompt) -> None:
+def test_a_reader_whose_loop_is_gone_stops_nobody(prompt: Prompt, caplog: pytest.LogCaptureFixture) -> None:
     events = stream(prompt)
 
     async def read_a_little() -> None:
@@ -188,6 +188,7 @@ def test_a_reader_whose_loop_is_gone_stops_nobody(prompt: Prompt) -> None:
     asyncio.run(read_a_little())
     feed(prompt, *WHOLE)
     assert list(events) == WHOLE
+    assert caplog.records == []
 
 
 # --- A slow reader ------------------------------------------------------------------------------------------
