@@ -1,35 +1,44 @@
-"""The kernel's half of the bridge to a widget's pages: when frames and states go, and what a new page is told.
+"""The kernel's half of the bridge to a widget's pages: the only way by which a widget talks to its front end.
 
-Frames are not state: only the newest is worth sending, at the rate that the front end can take. So each widget has
-one slot for the frame and one for the state. A slot holds one value, a newer one takes its place, and it is
-delivered as soon as its pace allows. What is left in a slot at the end is always delivered: `finish()`.
+A `Bridge` belongs to one widget and any number of pages that show it. `flow` decides when things go:
+
+* `state()`: the widget's state, at most twice a second, urgent ones sooner; the final one always arrives.
+* `stream(key)`: frames, each stream with one slot for the newest. A job view has one stream, a board one per card.
+* `slot(deliver, per_second)`: anything else where only the newest counts, at its own pace.
+* `message()`: everything else, at once.
+
+Frames go to pages that look. From `displayed()` on, which a widget calls when it is asked for its mime bundle, some
+page counts as looking until one says otherwise; pages say which streams they show (`Bridge.looks` in
+js/src/bridge.ts), and a hidden one says that it looks at nothing. What a page says is given to `hear()`.
 
 All methods are called on the loop thread.
 """
 
 from __future__ import annotations
 
+import logging
+import secrets
+import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Generic, Protocol, TypeVar
+from itertools import count
+from typing import Any, Protocol, TypeVar, cast
 
-__all__ = ["Bridge", "Pace", "Slot"]
+from comfy_nb.client.loop import Loop
+from comfy_nb.kernel.pump import ping_main
+from comfy_nb.widgets.flow import ASK_EVERY, Credit, Lane, MainThread, Pace, Schedule
+
+__all__ = ["Bridge", "Hub", "Slot", "Stream", "hub_of"]
 
 T = TypeVar("T")
+Message = tuple[dict[str, Any], list[bytes]]
 
-# A page paints up to 60 pictures per second, and takes about 170 messages of 40 kB per second from one kernel before
-# it falls behind. Beyond that ZeroMQ drops messages, state changes included.
-FRAMES_PER_VIEW = 30.0
-FRAMES_PER_PROCESS = 60.0
-STATES_PER_VIEW = 2.0
+STATES_PER_SECOND = 2.0
+URGENT_PER_SECOND = 10.0  # and a few at once: nodes may begin and end by the hundred
+URGENT_AT_ONCE = 5
+PAGES = 16  # the newest ones of a widget are known; one that was closed may not have said so
 
-
-class Timer(Protocol):
-    """What calls a function later; `client.loop.Loop` is one."""
-
-    def call_later(self, seconds: float, function: Callable[[], object]) -> Cancellable:
-        """Call `function` after `seconds`."""
-        ...
+log = logging.getLogger("comfy_nb")
 
 
 class Cancellable(Protocol):
@@ -40,92 +49,160 @@ class Cancellable(Protocol):
         ...
 
 
-class Pace:
-    """At most `rate` per second, first come, first served. Pure: the caller says what time it is."""
+class Hub:
+    """Delivers for all bridges of the process what the schedule says is due.
 
-    def __init__(self, rate: float) -> None:
-        self._interval = 1 / rate
-        self._free_at = float("-inf")
-
-    def wait(self, now: float) -> float:
-        """Seconds until the next may go."""
-        return max(0.0, self._free_at - now)
-
-    def book(self, now: float) -> float:
-        """Take the next free moment; returns the seconds until then."""
-        wait = self.wait(now)
-        self._free_at = now + wait + self._interval
-        return wait
-
-    def spend(self, now: float) -> None:
-        """One goes now, in its turn or not."""
-        self._free_at = now + self._interval
-
-
-PROCESS = Pace(FRAMES_PER_PROCESS)
-
-
-class Slot(Generic[T]):
-    """Holds one value, latest wins, and delivers it when its own pace and the shared one allow."""
+    `call_later` calls a function on the loop thread after some seconds. `ping` has a function called in the kernel's
+    main thread, as `ping_main` does; `call` calls one on the loop thread, from any.
+    """
 
     def __init__(
         self,
-        deliver: Callable[[T], object],
-        rate: float,
-        timer: Timer,
-        clock: Callable[[], float],
-        shared: Pace | None = None,
+        call_later: Callable[[float, Callable[[], object]], Cancellable],
+        call: Callable[[Callable[[], object]], object],
+        *,
+        ping: Callable[[Callable[[], object]], bool] = ping_main,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._deliver, self._timer, self._clock, self._shared = deliver, timer, clock, shared
-        self._own = Pace(rate)
-        self._waiting: list[T] = []  # empty, or the newest value
+        self._call_later, self.clock = call_later, clock
+        self.main = MainThread(lambda: ping(lambda: call(self._answered)))
+        self.schedule = Schedule(self.main)
         self._due: Cancellable | None = None
-        self.held = False
+        self._streams: dict[str, Stream] = {}
+        self._name = secrets.token_hex(4)
+        self._count = count(1)
 
-    def put(self, value: T) -> None:
+    def enter(self, stream: Stream) -> str:
+        """Give a stream a name of its own. What stands before its colon names this kernel."""
+        name = f"{self._name}:{next(self._count)}"
+        self._streams[name] = stream
+        return name
+
+    def leave(self, name: str) -> None:
+        """Forget a stream."""
+        self._streams.pop(name, None)
+
+    def seen(self, at: Mapping[object, object]) -> None:
+        """A page says what it has painted, of all its widgets: `{name: [number, milliseconds held back]}`."""
+        now = self.clock()
+        for name, told in at.items():
+            match self._streams.get(str(name)), told:
+                case Stream() as stream, [int(number), int() | float() as held]:
+                    stream.credit.seen(number, held / 1000, now, self.main)
+                case _:  # of a stream that has ended, or nonsense
+                    continue
+        self.run()
+
+    def put(self, lane: Lane[T], value: T) -> None:
         """Deliver `value` now or as soon as may be, unless a newer one comes first."""
-        self._waiting[:] = [value]
-        if self._due is None:
-            self._try()
+        self.schedule.put(lane, value)
+        self.run()
 
-    def hold(self, held: bool) -> None:
-        """Deliver nothing while `held`; the newest value waits."""
-        self.held = held
-        if not held and self._due is None:
-            self._try()
-
-    def flush(self) -> None:
+    def flush(self, lane: Lane[Any]) -> None:
         """Deliver what waits, whatever the pace."""
-        self.close()
-        self._go()
+        if lane.waits:
+            self._deliver(lane)
 
-    def close(self) -> None:
-        """Call nothing any more until the next `put`. What waits stays."""
+    def run(self) -> None:
+        """Deliver what is due, and look again when more will be."""
         if self._due is not None:
             self._due.cancel()
             self._due = None
-
-    def _try(self) -> None:
-        # The shared pace is booked only when our own allows: a moment booked ahead is lost to the others.
-        self._due = None
-        if not self._waiting or self.held:
+        while (lane := self.schedule.next(self.clock())) is not None:
+            self._deliver(lane)
+        now = self.clock()
+        if (due := self.schedule.due(now)) is None:
             return
-        now = self._clock()
-        if (wait := self._own.wait(now)) > 0:
-            self._due = self._timer.call_later(wait, self._try)
-        elif self._shared is not None and (wait := self._shared.book(now)) > 0:
-            self._due = self._timer.call_later(wait, self._go)
-        else:
-            self._go()
+        self.main.ask(now)
+        # While frames wait, the main thread is asked again and again: its answers change what is due.
+        self._due = self._call_later(min(max(due - now, 0.001), ASK_EVERY), self._woken)
 
-    def _go(self) -> None:
+    def _woken(self) -> None:
         self._due = None
-        if self._waiting:
-            self._own.spend(self._clock())
-            self._deliver(self._waiting.pop())
+        self.run()
+
+    def _deliver(self, lane: Lane[Any]) -> None:
+        now = self.clock()
+        self.schedule.went(lane, now)
+        self.main.ask(now)
+        try:
+            lane.deliver(lane.take())
+        except Exception:  # the others are still to be served
+            log.exception("comfy_nb: something could not be sent to the front end")
+
+    def _answered(self) -> None:
+        self.main.answered(self.clock())
+        self.run()
 
 
-Message = tuple[dict[str, Any], list[bytes]]
+class Slot:
+    """One value that is shown somewhere, where only the newest counts. See `Bridge.slot`."""
+
+    def __init__(self, hub: Hub, lane: Lane[Any]) -> None:
+        self._hub, self._lane = hub, lane
+
+    @property
+    def waits(self) -> bool:
+        """Whether there is a value that was not delivered yet."""
+        return self._lane.waits
+
+    def put(self, value: Any) -> None:
+        """Deliver `value` now or as soon as may be, unless a newer one comes first."""
+        self._hub.put(self._lane, value)
+
+    def flush(self) -> None:
+        """Deliver what waits now, whatever the pace."""
+        self._hub.flush(self._lane)
+
+    def close(self) -> None:
+        """Forget what waits."""
+        self._hub.schedule.remove(self._lane)
+
+
+class Stream:
+    """Frames of one thing, to all pages that look at it. See `Bridge.stream`."""
+
+    def __init__(self, key: str, hub: Hub, send: Callable[[dict[str, Any], list[bytes]], object]) -> None:
+        self.key = key
+        self.credit = Credit()
+        self._hub, self._send = hub, send
+        self._lane: Lane[Message] = Lane(self._deliver, self.credit)
+        self._name = hub.enter(self)
+        self._count = 0
+        self._newest: Message | None = None
+
+    def frame(self, content: Mapping[str, Any], image: bytes) -> None:
+        """A new frame; it goes as soon as it may, unless a newer one comes first."""
+        self._count += 1
+        about = {"k": "frame", "s": self._name, "key": self.key, "n": self._count, **content}
+        self._newest = (about, [image])
+        self._hub.put(self._lane, self._newest)
+
+    def finish(self) -> None:
+        """No frame follows: the last one goes now."""
+        self._hub.flush(self._lane)
+
+    def close(self) -> None:
+        """Forget the frames. Pages keep what they show."""
+        self._hub.schedule.remove(self._lane)
+        self._hub.leave(self._name)
+        self._newest = None
+
+    def hold(self, held: bool) -> None:
+        """Nobody looks: nothing goes; or somebody does: the newest frame goes, and the pace is found anew."""
+        if self._lane.held and not held:
+            self.credit.begin()
+        self._lane.held = held
+
+    def again(self) -> None:
+        """A new page is there: it needs the newest frame, and what was known of the way to the old one is gone."""
+        self.credit.begin()
+        if self._newest is not None:
+            self._hub.put(self._lane, self._newest)
+
+    def _deliver(self, message: Message) -> None:
+        self.credit.sent(message[0]["n"], self._hub.clock())
+        self._send(*message)
 
 
 class Bridge:
@@ -138,55 +215,129 @@ class Bridge:
         self,
         send: Callable[[dict[str, Any], list[bytes]], object],
         set_state: Callable[[dict[str, Any]], object],
-        timer: Timer,
-        *,
-        clock: Callable[[], float] = time.monotonic,
-        shared: Pace = PROCESS,
+        hub: Hub,
     ) -> None:
-        self._send = send
-        self._frames: Slot[Message] = Slot(self._send_frame, FRAMES_PER_VIEW, timer, clock, shared)
-        self._states: Slot[dict[str, Any]] = Slot(set_state, STATES_PER_VIEW, timer, clock)
-        self._count = 0
-        self._newest: Message | None = None
-        self._pages: dict[str, bool] = {}  # page -> whether a view of it can be seen
-        self.seen = 0  # the newest frame that a page has painted
+        self._send, self._hub = send, hub
+        self._streams: dict[str, Stream] = {}
+        self._slots: list[Slot] = []
+        self._state = self.slot(set_state, STATES_PER_SECOND)
+        self._urgent = self.slot(set_state, URGENT_PER_SECOND, at_once=URGENT_AT_ONCE)
+        self._displayed = False
+        self._pages: dict[str, bool | frozenset[str]] = {}  # page -> the keys it shows; True for all
+
+    # -- from the widget -----------------------------------------------------------------------------------------
+
+    def stream(self, key: str = "") -> Stream:
+        """The stream of frames called `key`, made at the first call. The page hears the key with each frame."""
+        if key not in self._streams:
+            stream = self._streams[key] = Stream(key, self._hub, self._send)
+            stream.hold(not self._looked_at(key))
+        return self._streams[key]
+
+    def drop(self, key: str) -> None:
+        """Close a stream and forget it."""
+        if (stream := self._streams.pop(key, None)) is not None:
+            stream.close()
+
+    def slot(self, deliver: Callable[[Any], object], per_second: float, *, at_once: int = 1) -> Slot:
+        """A slot that calls `deliver` with the newest value, so often at most, within the budget of the kernel.
+
+        A few values may go `at_once` when none has gone for a while.
+        """
+        slot = Slot(self._hub, Lane(deliver, Pace(per_second, at_once)))
+        self._slots.append(slot)
+        return slot
 
     def frame(self, content: Mapping[str, Any], image: bytes) -> None:
-        """A new frame; it goes as soon as it may, unless a newer one comes first."""
-        self._count += 1
-        self._newest = ({"k": "frame", "n": self._count, **content}, [image])
-        self._frames.put(self._newest)
+        """A frame of a widget that has only one stream."""
+        self.stream().frame(content, image)
 
     def state(self, state: dict[str, Any], *, urgent: bool) -> None:
-        """The state now; `urgent` ones go at once."""
-        self._states.put(state)
-        if urgent:
-            self._states.flush()
+        """The state now; `urgent` ones go at once, unless too many have."""
+        if urgent or self._urgent.waits:
+            self._state.close()
+            self._urgent.put(state)
+        else:
+            self._state.put(state)
 
     def message(self, content: dict[str, Any], buffers: Sequence[bytes] = ()) -> None:
         """Anything else, at once."""
+        self._hub.schedule.spend(self._hub.clock())
         self._send(content, list(buffers))
 
     def finish(self, state: dict[str, Any]) -> None:
-        """The last frame, then the final state: both always arrive."""
-        self._frames.flush()
+        """The last frames, then the final state: all of them always arrive."""
+        for stream in self._streams.values():
+            stream.finish()
         self.state(state, urgent=True)
+        self._urgent.flush()
 
-    def hello(self) -> None:
-        """A page is there: answer, and show it the newest frame."""
-        self._send({"k": "hi"}, [])
-        if self._newest is not None:
-            self._send(*self._newest)
-
-    def look(self, page: str, visible: bool) -> None:
-        """A page says whether it can be seen. Frames wait while none of the pages that spoke can."""
-        self._pages[page] = visible
-        self._frames.hold(not any(self._pages.values()))
+    def displayed(self) -> None:
+        """The widget's mime bundle was asked for: from now on it counts as seen."""
+        self._displayed = True
+        self._look()
 
     def close(self) -> None:
         """Send nothing any more by itself."""
-        self._frames.close()
-        self._states.close()
+        for stream in self._streams.values():
+            stream.close()
+        for slot in self._slots:
+            slot.close()
 
-    def _send_frame(self, message: Message) -> None:
-        self._send(*message)
+    # -- from the pages ------------------------------------------------------------------------------------------
+
+    def hear(self, content: Mapping[object, object]) -> bool:
+        """What a page says; False if it is nothing that a bridge knows.
+
+        "hello": a page is there, see `hello`. "seen": what it has painted, of this widget and others. "looks": the
+        keys of the streams that it shows, or True for all of them.
+        """
+        match content:
+            case {"k": "hello", "page": str(page)}:
+                self.hello(page)
+            case {"k": "seen", "at": dict()}:
+                self._hub.seen(cast("dict[object, object]", content["at"]))
+            case {"k": "looks", "page": str(page), "at": bool(at)}:
+                self.look(page, at)
+            case {"k": "looks", "page": str(page), "at": list()}:
+                self.look(page, frozenset(map(str, cast("list[object]", content["at"]))))
+            case _:
+                return False
+        return True
+
+    def hello(self, page: str) -> None:
+        """A page is there: answer, and show it the newest frames."""
+        self.message({"k": "hi"})
+        self.look(page, True)
+        for stream in self._streams.values():
+            stream.again()
+
+    def look(self, page: str, at: bool | frozenset[str]) -> None:
+        """A page says which streams it shows: all, none, or those with these keys."""
+        self._pages[page] = at or frozenset()
+        while len(self._pages) > PAGES:
+            self._pages.pop(next(iter(self._pages)))
+        self._look()
+
+    def _look(self) -> None:
+        for stream in self._streams.values():
+            stream.hold(not self._looked_at(stream.key))
+        self._hub.run()
+
+    def _looked_at(self, key: str) -> bool:
+        if not self._pages:
+            return self._displayed
+        return any(at is True or (at is not False and key in at) for at in self._pages.values())
+
+
+_lock = threading.Lock()
+_hub: tuple[Loop, Hub] | None = None
+
+
+def hub_of(loop: Loop) -> Hub:
+    """The hub of the process, on its loop; a new one after a fork. From any thread."""
+    global _hub  # noqa: PLW0603 - one per process, by design
+    with _lock:
+        if _hub is None or _hub[0] is not loop:
+            _hub = (loop, Hub(loop.call_later, loop.call))
+        return _hub[1]

@@ -16,7 +16,7 @@ from comfy_nb.events import Event, OutputArrived, Preview
 from comfy_nb.run import FINAL
 from comfy_nb.snapshot import Snapshot, plan_view
 from comfy_nb.widgets import pictures
-from comfy_nb.widgets.bridge import Bridge
+from comfy_nb.widgets.bridge import Bridge, hub_of
 from comfy_nb.widgets.source import ShownOutput, Source
 
 __all__ = ["JobView"]
@@ -44,7 +44,7 @@ class JobView(anywidget.AnyWidget):
         self._source = source
         # Kept: at the interpreter's end a widget is closed once more, when no new loop can be started.
         self._loop = get_loop()
-        self._bridge = Bridge(self._post, partial(self.set_trait, "state"), self._loop)
+        self._bridge = Bridge(self._post, partial(self.set_trait, "state"), hub_of(self._loop))
         self._stop: Callable[[], None] | None = None
         self._told: tuple[object, ...] = ()
         super().__init__(plan=plan_view(source.plan(), source.server), state=source.snapshot().state())
@@ -57,6 +57,10 @@ class JobView(anywidget.AnyWidget):
     def close(self) -> None:
         """Stop following the job, and take the view off every page, soon. Doing so twice is harmless."""
         self._loop.call(self._end)
+
+    def _repr_mimebundle_(self, **kwargs: Any) -> tuple[dict[str, Any], dict[str, Any]] | None:
+        self._loop.call(self._bridge.displayed)
+        return super()._repr_mimebundle_(**kwargs)  # pyright: ignore[reportUnknownVariableType, reportUnknownMemberType] - anywidget says only "dict"
 
     def __repr__(self) -> str:
         return f"<JobView {self._source.plan().title!r} {self._source.snapshot()}>"
@@ -141,14 +145,11 @@ class JobView(anywidget.AnyWidget):
 
     def _answer(self, content: dict[object, object]) -> None:
         match content:
-            case {"k": "hello"}:
-                self._bridge.hello()
-                self._show_outputs(self._source.outputs())
             case {"k": "interrupt"}:
                 self._source.interrupt()
-            case {"k": "seen", "n": int(n)}:
-                self._bridge.seen = n
-            case {"k": "vis", "page": str(page), "visible": bool(visible)}:
-                self._bridge.look(page, visible)
-            case _:
+            case {"k": "hello"} if self._bridge.hear(content):
+                self._show_outputs(self._source.outputs())
+            case _ if not self._bridge.hear(content):
                 log.debug("comfy_nb: a page said something unknown: %r", content)
+            case _:  # the bridge has heard it
+                pass

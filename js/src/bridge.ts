@@ -1,23 +1,68 @@
 // The page's half of the bridge: speaks for all views of one model. Shared by all widgets.
+//
+//   new Bridge(model, signal, hear)   in `initialize`; says hello, gives every message to `hear`
+//   bridge.seen(frame)                a frame is on the screen: acknowledged soon, with all others of this page
+//   bridge.looks(view, at)            what a view shows: everything, nothing, or the streams with these keys
+//   bridge.send(content)              anything else, at once
 
 import type { AnyModel } from "@anywidget/types";
 import { type Signal, signal } from "@preact/signals";
-import type { FromPage } from "./protocol";
 
 /** waiting: Python has said nothing yet; live: it has; gone: its kernel is. */
 export type Life = "waiting" | "live" | "gone";
 
-const SEEN_EVERY = 100; // ms; acknowledgements go by the shell channel, which has better things to do
+/** What the bridge needs to know of a frame: the stream's name, which nobody else has, and the frame's number. */
+export interface Numbered {
+  readonly s: string;
+  readonly n: number;
+}
+
+/** The streams that a view shows: all, none, or those with these keys. */
+export type Sight = boolean | readonly string[];
+
+const EVERY = 100; // ms between two words of one kind; they go by the shell channel, which has better things to do
+
+/** What is to be acknowledged to one kernel, by all widgets of this page together. */
+interface Acks {
+  /** Stream -> number, when painted (ms of this page's clock). */
+  painted: Map<string, readonly [number, number]>;
+  /** The models that can say it. */
+  models: Set<AnyModel>;
+  timer: ReturnType<typeof setTimeout> | undefined;
+}
+
+// Every widget is a module of its own, so what they share is kept by the page. Plain data: versions may differ.
+const KEY = Symbol.for("comfy_nb.acks.1");
+
+function acksOf(stream: string): Acks {
+  const page = globalThis as { [KEY]?: Map<string, Acks> };
+  page[KEY] ??= new Map();
+  const kernel = stream.slice(0, stream.indexOf(":"));
+  const known = page[KEY].get(kernel);
+  if (known !== undefined) return known;
+  const acks: Acks = { painted: new Map(), models: new Set(), timer: undefined };
+  page[KEY].set(kernel, acks);
+  return acks;
+}
+
+function acknowledge(acks: Acks): void {
+  acks.timer = undefined;
+  const now = performance.now();
+  const at = Object.fromEntries(
+    [...acks.painted].map(([name, [n, when]]) => [name, [n, Math.round(now - when)]]),
+  );
+  acks.painted.clear();
+  const [model] = acks.models;
+  model?.send({ k: "seen", at });
+}
 
 export class Bridge {
   readonly life: Signal<Life> = signal("waiting");
   /** Tells this page from others that show the same model. */
   private readonly page = Math.random().toString(36).slice(2);
-  private newest = -1;
-  private reported = -1;
+  private readonly sights = new Map<object, Sight>();
+  private told = "";
   private timer: ReturnType<typeof setTimeout> | undefined;
-  private readonly looking = new Set<object>();
-  private visible: boolean | undefined;
 
   constructor(
     private readonly model: AnyModel,
@@ -33,7 +78,9 @@ export class Bridge {
       this.life.value = "gone";
     });
     signal.addEventListener("abort", () => clearTimeout(this.timer));
-    this.send({ k: "hello" });
+    // The last chance of a page that is closed to say so.
+    addEventListener("pagehide", () => this.say(false), { signal });
+    this.send({ k: "hello", page: this.page });
   }
 
   /** Python said something, by a message or a trait. */
@@ -41,28 +88,51 @@ export class Bridge {
     this.life.value = "live";
   }
 
-  send(content: FromPage): void {
+  /** Tell Python something, unless the widget is closed. */
+  send(content: { readonly k: string; readonly [key: string]: unknown }): void {
     if (!this.signal.aborted) this.model.send(content);
   }
 
-  /** Frame `n` is on the screen. Told in at most one message per 100 ms. */
-  seen(n: number): void {
-    this.newest = n;
-    this.timer ??= setTimeout(() => {
-      this.timer = undefined;
-      if (this.newest === this.reported) return;
-      this.reported = this.newest;
-      this.send({ k: "seen", n: this.newest });
-    }, SEEN_EVERY);
+  /** A frame is on the screen. Told within 100 ms, in one message for all widgets of this page. */
+  seen({ s, n }: Numbered): void {
+    if (this.signal.aborted) return;
+    const acks = acksOf(s);
+    if (!acks.models.has(this.model)) {
+      acks.models.add(this.model);
+      this.signal.addEventListener("abort", () => acks.models.delete(this.model));
+    }
+    acks.painted.set(s, [n, performance.now()]);
+    acks.timer ??= setTimeout(() => acknowledge(acks), EVERY);
   }
 
-  /** A view came into sight or left it. Python hears when the first comes and the last leaves. */
-  looks(view: object, visible: boolean): void {
-    if (visible) this.looking.add(view);
-    else this.looking.delete(view);
-    const any = this.looking.size > 0;
-    if (any === this.visible) return;
-    this.visible = any;
-    this.send({ k: "vis", page: this.page, visible: any });
+  /** A view shows other streams than before. Python hears of what all views show together, every 100 ms at most. */
+  looks(view: object, at: Sight): void {
+    this.sights.set(view, at);
+    if (at === false) this.sights.delete(view);
+    this.tell();
+  }
+
+  private tell(): void {
+    if (this.timer !== undefined || !this.say(this.sight())) return;
+    this.timer = setTimeout(() => {
+      this.timer = undefined;
+      this.tell();
+    }, EVERY);
+  }
+
+  private sight(): Sight {
+    const all = [...this.sights.values()];
+    if (all.includes(true)) return true;
+    const keys = [...new Set(all.flat())] as string[];
+    return keys.length > 0 && keys.sort();
+  }
+
+  /** Whether this was news. */
+  private say(at: Sight): boolean {
+    const words = JSON.stringify(at);
+    if (words === this.told) return false;
+    this.told = words;
+    this.send({ k: "looks", page: this.page, at });
+    return true;
   }
 }

@@ -51,6 +51,8 @@ export interface State {
 
 export interface Frame {
   readonly k: "frame";
+  /** The stream's name and the frame's number: for the acknowledgement. */
+  readonly s: string;
   readonly n: number;
   readonly node: string;
   readonly step: number;
@@ -82,12 +84,6 @@ export interface Output {
 
 export type ToPage = { readonly k: "hi" } | Frame | Output;
 
-export type FromPage =
-  | { k: "hello" }
-  | { k: "interrupt" }
-  | { k: "seen"; n: number }
-  | { k: "vis"; page: string; visible: boolean };
-
 export const NO_PLAN: Plan = { id: "", title: "", server: "", nodes: [] };
 
 export const NO_STATE: State = {
@@ -112,7 +108,7 @@ export const NO_STATE: State = {
   previews: true,
 };
 
-const NO_FRAME: Frame = { k: "frame", n: 0, node: "", step: 0, of: 0, progress: 0, t: null };
+const NO_FRAME: Frame = { k: "frame", s: "", n: 0, node: "", step: 0, of: 0, progress: 0, t: null };
 
 const NO_OUTPUT: Output = {
   k: "output",

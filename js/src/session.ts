@@ -121,9 +121,9 @@ export class Session {
     }
   }
 
-  private painted({ n, frame, order }: Arrived, aspect: number): void {
+  private painted({ frame, order }: Arrived, aspect: number): void {
     this.shown.value = { frame, order, aspect };
-    this.bridge.seen(n);
+    this.bridge.seen(frame);
   }
 
   private hold(output: Output, bytes: DataView | undefined): void {

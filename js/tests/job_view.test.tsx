@@ -51,7 +51,7 @@ const pass = (ms: number) =>
   });
 
 async function frame(content: object) {
-  says({ k: "frame", n: 1, node: "3", of: 20, ...content }, bytes(1));
+  says({ k: "frame", s: "a:1", n: 1, node: "3", of: 20, ...content }, bytes(1));
   await act(() => browser.frame());
 }
 
@@ -91,7 +91,7 @@ describe("while it runs", () => {
     expect(all(".cnb-node .cnb-time")[1]?.textContent).toBe("12 / 20");
     expect(words(".cnb-percent")).toBe("58 %");
     pass(150);
-    expect(model.said("seen")).toEqual([{ k: "seen", n: 1 }]);
+    expect(model.said("seen")).toEqual([{ k: "seen", at: { "a:1": [1, expect.any(Number)] } }]);
   });
 
   test("a state that comes after the frame has the last word", async () => {
@@ -284,7 +284,7 @@ describe("as anywidget runs it", () => {
     const leaving = new AbortController();
     root = document.createElement("div");
     widget.initialize({ model: model.face, signal: page.signal, experimental: {} as never });
-    model.says({ k: "frame", n: 1, node: "3", step: 4, of: 20, progress: 0.2 }, bytes(1));
+    model.says({ k: "frame", s: "a:1", n: 1, node: "3", step: 4, of: 20, progress: 0.2 }, bytes(1));
     await settled();
     expect(drawn).toEqual([]);
     const props = { model: model.face, el: root, signal: leaving.signal, experimental: {} as never };

@@ -19,7 +19,7 @@ import {
 } from "../src/words";
 import { PLAN, RUNNING } from "./helpers";
 
-const frame: Frame = { k: "frame", n: 3, node: "3", step: 7, of: 20, progress: 0.4, t: 0.7 };
+const frame: Frame = { k: "frame", s: "a:1", n: 3, node: "3", step: 7, of: 20, progress: 0.4, t: 0.7 };
 const output = readMessage({ k: "output", i: 0, kind: "image" }) as Output;
 
 describe("numbers", () => {
@@ -156,5 +156,5 @@ describe("bar and picture move together", () => {
 
 test("messages that are none, or of a later version, are left alone", () => {
   for (const raw of [null, undefined, 7, "frame", {}, { k: "later" }]) expect(readMessage(raw)).toBeNull();
-  expect(readMessage({ k: "frame", n: 4 })).toMatchObject({ n: 4, step: 0, node: "" });
+  expect(readMessage({ k: "frame", s: "a:1", n: 4 })).toMatchObject({ n: 4, step: 0, node: "" });
 });

@@ -1,209 +1,481 @@
-"""The bridge's pace, on a clock that stands until it is moved."""
+"""The bridge between a widget that talks and pages that listen, on a clock that stands until it is moved."""
 
 from __future__ import annotations
 
-import heapq
-from collections.abc import Callable, Iterator
-from itertools import count
+import threading
+from types import SimpleNamespace
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from comfy_nb.widgets.bridge import FRAMES_PER_PROCESS, FRAMES_PER_VIEW, Bridge, Pace, Slot
+from comfy_nb.widgets import bridge
+from comfy_nb.widgets.bridge import Bridge, Hub, hub_of
+from comfy_nb.widgets.flow import BLIND, BLIND_AFTER, BLIND_TIME, FASTEST, MESSAGES
+from tests.unit.pacing import Clock, MainLoop, PageModel
 
 
-class Handle:
-    def __init__(self) -> None:
-        self.cancelled = False
+class Kernel:
+    """A clock, a main thread, a hub: what all widgets of a process share; and the page that shows them."""
 
-    def cancel(self) -> None:
-        self.cancelled = True
-
-
-class Clock:
-    """A timer and its clock: `run(until)` makes the calls that are due, in order."""
-
-    def __init__(self) -> None:
-        self.now = 0.0
-        self._order = count()
-        self._calls: list[tuple[float, int, Handle, Callable[[], object]]] = []
-
-    def __call__(self) -> float:
-        return self.now
-
-    def call_later(self, seconds: float, function: Callable[[], object]) -> Handle:
-        handle = Handle()
-        heapq.heappush(self._calls, (self.now + seconds, next(self._order), handle, function))
-        return handle
-
-    def run(self, until: float) -> None:
-        while self._calls and self._calls[0][0] <= until:
-            at, _, handle, function = heapq.heappop(self._calls)
-            if not handle.cancelled:
-                self.now = max(self.now, at)
-                function()
-        self.now = until
-
-
-class Rig:
-    """A bridge whose messages and states are kept with their times."""
-
-    def __init__(self, clock: Clock | None = None, shared: Pace | None = None) -> None:
-        self.clock = clock or Clock()
-        self.sent: list[tuple[float, dict[str, Any], list[bytes]]] = []
-        self.states: list[tuple[float, dict[str, Any]]] = []
-        self.bridge = Bridge(
-            lambda content, buffers: self.sent.append((self.clock.now, content, buffers)),
-            lambda state: self.states.append((self.clock.now, state)),
-            self.clock,
-            clock=self.clock,
-            shared=shared or Pace(FRAMES_PER_PROCESS),
+    def __init__(self, *, there: bool = True, **page: float) -> None:
+        self.clock = Clock()
+        self.main = MainLoop(self.clock, there)
+        self.hub = Hub(
+            self.clock.call_later, lambda function: function(), ping=self.main.ping, clock=self.clock
         )
+        self.widgets: list[Widget] = []
+        self.page = PageModel(self.clock, self._to_main, **page)
+
+    def _to_main(self, content: dict[str, Any]) -> None:
+        self.main.give(lambda: self.widgets[0].bridge.hear(content))
+
+    def widget(self, *, displayed: bool = True) -> Widget:
+        self.widgets.append(Widget(self))
+        if displayed:
+            self.widgets[-1].bridge.displayed()
+        return self.widgets[-1]
+
+    def feed(self, per_second: float, seconds: float) -> None:
+        """Frames for all widgets."""
+        for _ in range(round(per_second * seconds)):
+            for widget in self.widgets:
+                widget.frame()
+            self.clock.run(1 / per_second)
 
     @property
-    def frames(self) -> list[tuple[float, int]]:
-        return [(at, content["step"]) for at, content, _ in self.sent if content["k"] == "frame"]
+    def messages(self) -> int:
+        return sum(len(widget.sent) + len(widget.states) for widget in self.widgets)
 
 
-def feed(rigs: list[Rig], per_second: float, seconds: float) -> Iterator[int]:
-    """Frames at a steady rate to all `rigs`, which share a clock; gives their step numbers."""
-    clock = rigs[0].clock
-    for step in range(1, round(per_second * seconds) + 1):
-        clock.run((step - 1) / per_second)
-        for rig in rigs:
-            rig.bridge.frame({"step": step}, b"x")
-        yield step
+class Widget:
+    """A bridge whose messages and states are kept with their times, and reach the page."""
+
+    def __init__(self, kernel: Kernel) -> None:
+        self.kernel, self.clock = kernel, kernel.clock
+        self.sent: list[tuple[float, dict[str, Any], list[bytes]]] = []
+        self.states: list[tuple[float, dict[str, Any]]] = []
+        self.order: list[str] = []
+        self.count = 0
+        self.bridge = Bridge(self._send, self._set_state, kernel.hub)
+
+    def _send(self, content: dict[str, Any], buffers: list[bytes]) -> None:
+        self.sent.append((self.clock.now, content, buffers))
+        self.order.append(content["k"])
+        self.kernel.page.gets(content)
+
+    def _set_state(self, state: dict[str, Any]) -> None:
+        self.states.append((self.clock.now, state))
+        self.order.append("state")
+        self.kernel.page.gets({"k": "state"})
+
+    def frame(self, key: str = "") -> None:
+        self.count += 1
+        self.bridge.stream(key).frame({"step": self.count}, b"picture %d" % self.count)
+
+    def steps(self, key: str = "") -> list[int]:
+        return [
+            content["step"]
+            for _, content, _ in self.sent
+            if content["k"] == "frame" and content["key"] == key
+        ]
+
+    def rate(self, seconds: float) -> float:
+        """Frames per second of late."""
+        return (
+            sum(at > self.clock.now - seconds for at, content, _ in self.sent if content["k"] == "frame")
+            / seconds
+        )
 
 
-def test_a_slow_stream_goes_at_once_and_whole():
-    rig = Rig()
-    for step in feed([rig], 10, 2):
-        assert rig.frames[-1] == (rig.clock.now, step)
+@pytest.fixture
+def kernel() -> Kernel:
+    return Kernel()
 
 
-def test_a_fast_stream_is_thinned_to_the_views_pace_and_its_last_frame_arrives():
-    rig = Rig()
-    steps = list(feed([rig], 200, 2))
-    rig.clock.run(3)
-    assert len(rig.frames) <= 2 * FRAMES_PER_VIEW + 2
-    assert rig.frames[-1][1] == steps[-1]
-    gaps = [b[0] - a[0] for a, b in zip(rig.frames, rig.frames[1:], strict=False)]
-    assert min(gaps) > 0.999 / FRAMES_PER_VIEW
+# -- while all is well -------------------------------------------------------------------------------------------
 
 
-def test_many_views_share_the_process_fairly():
-    clock, shared = Clock(), Pace(FRAMES_PER_PROCESS)
-    rigs = [Rig(clock, shared) for _ in range(8)]
-    for _ in feed(rigs, 30, 4):
-        pass
-    counts = [len(rig.frames) for rig in rigs]
-    assert 0.9 * 4 * FRAMES_PER_PROCESS < sum(counts) <= 4 * FRAMES_PER_PROCESS + 1
-    assert max(counts) - min(counts) <= 2
+def test_a_slow_stream_goes_at_once_and_whole(kernel: Kernel):
+    widget = kernel.widget()
+    for step in range(1, 21):
+        widget.frame()
+        at, content, buffers = widget.sent[-1]
+        assert (at, content["step"], content["n"]) == (kernel.clock.now, step, step)
+        assert buffers == [b"picture %d" % step]
+        kernel.clock.run(0.1)
 
 
-def test_two_views_below_the_budget_do_not_slow_each_other():
-    clock, shared = Clock(), Pace(FRAMES_PER_PROCESS)
-    rigs = [Rig(clock, shared) for _ in range(2)]
-    for _ in feed(rigs, 25, 2):
-        pass
-    clock.run(3)
-    assert [len(rig.frames) for rig in rigs] == [50, 50]
+def test_sixty_frames_a_second_pass_whole(kernel: Kernel):
+    widget = kernel.widget()
+    kernel.feed(60, 5)
+    assert widget.rate(4) >= 59
 
 
-def test_frames_count_up_and_carry_their_picture():
-    rig = Rig()
-    for step in feed([rig], 10, 1):
-        _, content, buffers = rig.sent[-1]
-        assert (content["n"], buffers) == (step, [b"x"])
+def test_a_burst_is_thinned_and_its_last_frame_arrives(kernel: Kernel):
+    widget = kernel.widget()
+    for _ in range(300):
+        widget.frame()
+    kernel.clock.run(1)
+    assert widget.steps() == [1, 300]
 
 
-def test_urgent_states_go_at_once_and_the_others_twice_a_second():
-    rig = Rig()
+def test_a_flood_goes_no_faster_than_one_stream_may(kernel: Kernel):
+    widget = kernel.widget()
+    kernel.feed(1000, 3)
+    assert FASTEST * 0.9 <= widget.rate(2) <= FASTEST + 1
+
+
+def test_what_a_page_cannot_take_is_not_sent(kernel: Kernel):
+    kernel.page.handling = 0.050  # it can take 20 per second
+    widget = kernel.widget()
+    kernel.feed(60, 20)
+    ages = [age for at, _, _, age in kernel.page.shown if at > kernel.clock.now - 10]
+    assert 10 <= widget.rate(10) <= 21
+    assert sorted(ages)[len(ages) // 2] < 0.2
+
+
+def test_a_page_that_recovers_gets_more_again(kernel: Kernel):
+    kernel.page.handling = 0.100
+    widget = kernel.widget()
+    kernel.feed(60, 10)
+    kernel.page.handling = 0.002
+    kernel.feed(60, 10)
+    assert widget.rate(2) >= 55
+
+
+def test_all_widgets_share_the_budget_of_messages_fairly_states_included(kernel: Kernel):
+    widgets = [kernel.widget() for _ in range(16)]
+    for tick in range(300):
+        for widget in widgets:
+            widget.frame()
+            widget.bridge.state({"tick": tick}, urgent=False)
+        kernel.clock.run(1 / 30)
+    assert kernel.messages <= 10 * MESSAGES + 10
+    rates = [widget.rate(5) for widget in widgets]
+    assert min(rates) >= 4
+    assert sum(rates) >= 64
+    assert max(rates) - min(rates) <= 1
+    assert all(18 <= len(widget.states) <= 22 for widget in widgets)
+
+
+def test_streams_of_one_widget_share_as_widgets_do(kernel: Kernel):
+    widget = kernel.widget()
+    for _ in range(300):
+        for card in range(16):
+            widget.frame(str(card))
+        kernel.clock.run(1 / 30)
+    counts = [len(widget.steps(str(card))) for card in range(16)]
+    assert sum(counts) >= 10 * 64
+    assert max(counts) - min(counts) <= 5
+    names = {content["s"] for _, content, _ in widget.sent}
+    assert len(names) == 16
+
+
+# -- states and the end ------------------------------------------------------------------------------------------
+
+
+def test_urgent_states_go_at_once_and_the_others_twice_a_second(kernel: Kernel):
+    widget = kernel.widget()
+    start = kernel.clock.now
     for tick in range(100):
-        rig.clock.run(tick / 20)
-        rig.bridge.state({"tick": tick}, urgent=tick in (30, 31, 32))
-    at = [at for at, _ in rig.states]
-    assert {30 / 20, 31 / 20, 32 / 20} <= set(at)
-    assert 9 <= len(at) <= 15
+        widget.bridge.state({"tick": tick}, urgent=tick in (30, 31, 32))
+        kernel.clock.run(0.05)
+    at = [round((at - start) / 0.05) for at, _ in widget.states]
+    assert {30, 31, 32} <= set(at)
+    assert 10 <= len(at) <= 15
 
 
-def test_many_urgent_states_do_not_silence_those_that_follow():
-    rig = Rig()
-    for tick in range(20):
-        rig.bridge.state({"tick": tick}, urgent=True)
-    rig.bridge.state({"tick": 20}, urgent=False)
-    rig.clock.run(0.6)
-    assert rig.states[-1][1] == {"tick": 20}
+def test_a_hundred_nodes_in_a_second_are_told_ten_times(kernel: Kernel):
+    widget = kernel.widget()
+    for node in range(100):
+        widget.bridge.state({"node": node}, urgent=True)
+        widget.bridge.state({"node": node}, urgent=False)
+        kernel.clock.run(0.01)
+    kernel.clock.run(0.2)
+    assert len(widget.states) <= 16
+    assert widget.states[-1][1] == {"node": 99}
+    told = [state["node"] for _, state in widget.states]
+    assert told == sorted(told)
 
 
-def test_the_end_sends_the_last_frame_and_then_the_final_state():
-    rig = Rig()
-    for step in (1, 2, 3):
-        rig.bridge.frame({"step": step}, b"x")
-    rig.bridge.state({"status": "running"}, urgent=False)
-    rig.bridge.state({"status": "running", "step": 3}, urgent=False)
-    order: list[str] = []
-    rig.bridge._send = lambda content, _: order.append(content["k"])
-    rig.bridge._states._deliver = lambda state: order.append(state["status"])
-    rig.bridge.finish({"status": "succeeded"})
-    rig.clock.run(5)
-    assert order == ["frame", "succeeded"]
-
-
-def test_a_new_page_gets_the_newest_frame_again():
-    rig = Rig()
-    rig.bridge.hello()
-    assert [content for _, content, _ in rig.sent] == [{"k": "hi"}]
-    rig.bridge.frame({"step": 7}, b"x")
-    rig.bridge.hello()
-    assert [content["k"] for _, content, _ in rig.sent[1:]] == ["frame", "hi", "frame"]
-    assert rig.sent[-1][1]["n"] == 1
-
-
-def test_frames_wait_while_no_page_can_be_seen():
-    rig = Rig()
-    rig.bridge.look("a", True)
-    rig.bridge.look("b", False)
-    rig.bridge.frame({"step": 1}, b"x")
-    rig.bridge.look("a", False)
-    for _ in feed([rig], 10, 3):
-        pass
-    assert [step for _, step in rig.frames] == [1]
-    rig.bridge.look("b", True)
-    assert [step for _, step in rig.frames] == [1, 30]
-
-
-def test_the_last_frame_goes_to_hidden_pages_too():
-    rig = Rig()
-    rig.bridge.look("a", False)
-    rig.bridge.frame({"step": 1}, b"x")
-    rig.bridge.finish({"status": "succeeded"})
-    assert [step for _, step in rig.frames] == [1]
-
-
-def test_a_closed_bridge_calls_nothing_any_more():
-    rig = Rig()
-    for step in (1, 2):
-        rig.bridge.frame({"step": step}, b"x")
-        rig.bridge.state({"step": step}, urgent=False)
-    rig.bridge.close()
-    rig.clock.run(10)
-    assert len(rig.frames) == len(rig.states) == 1
+def test_the_end_sends_the_last_frame_and_then_the_final_state(kernel: Kernel):
+    widget = kernel.widget()
+    for _ in range(3):
+        widget.frame()
+        widget.bridge.state({"status": "running"}, urgent=False)
+        widget.bridge.state({"status": "running"}, urgent=True)
+    widget.bridge.finish({"status": "succeeded"})
+    assert widget.order[-2:] == ["frame", "state"]
+    assert widget.steps()[-1] == 3
+    assert widget.states[-1][1] == {"status": "succeeded"}
+    sent = len(widget.order)
+    kernel.clock.run(30)
+    assert len(widget.order) == sent
 
 
 @given(
-    st.lists(st.tuples(st.floats(0, 0.2), st.booleans()), min_size=1, max_size=60),
-    st.floats(min_value=1, max_value=90),
+    st.lists(
+        st.tuples(
+            st.sampled_from(["frame", "state", "urgent", "busy", "look", "away", "hello", "absent", "back"]),
+            st.floats(0, 3),
+        ),
+        max_size=50,
+    )
 )
-def test_whatever_comes_when_the_newest_value_arrives_last(puts: list[tuple[float, bool]], rate: float):
-    clock, got = Clock(), []
-    slot = Slot(got.append, rate, clock, clock, Pace(60))
-    for number, (pause, flush) in enumerate(puts):
-        clock.run(clock.now + pause)
-        slot.put(number)
-        if flush:
-            slot.flush()
-    clock.run(clock.now + 10)
-    assert got[-1] == len(puts) - 1
-    assert got == sorted(set(got))
+def test_whatever_happened_the_last_frame_and_the_final_state_arrive(steps: list[tuple[str, float]]):
+    kernel = Kernel()
+    widget = kernel.widget()
+    for number, (what, pause) in enumerate(steps):
+        match what:
+            case "frame":
+                widget.frame()
+            case "state" | "urgent":
+                widget.bridge.state({"number": number}, urgent=what == "urgent")
+            case "busy":
+                kernel.main.work_for(2 * pause)
+            case "look" | "away":
+                widget.bridge.look("a", what == "look")
+            case "hello":
+                widget.bridge.hello(str(number))
+            case _:
+                kernel.page.absent = what == "absent"
+        kernel.clock.run(pause)
+    widget.bridge.finish({"status": "succeeded"})
+    assert widget.states[-1][1] == {"status": "succeeded"}
+    assert widget.count == 0 or widget.steps()[-1] == widget.count
+    assert len(set(widget.steps())) <= widget.count
+    widget.bridge.close()
+    kernel.clock.run(60)
+    assert kernel.clock.pending == 0
+
+
+# -- when the page cannot be heard -------------------------------------------------------------------------------
+
+
+def test_in_a_busy_kernel_frames_flow_and_acknowledgements_that_come_late_do_no_harm(kernel: Kernel):
+    widget = kernel.widget()
+    kernel.feed(30, 2)
+    kernel.main.work_for(20)
+    kernel.feed(30, 20)
+    assert widget.rate(15) == pytest.approx(BLIND[0], rel=0.1)
+    assert kernel.page.shown[-1][3] < 0.05
+    kernel.feed(30, 2)
+    assert widget.rate(1) >= 29
+
+
+def test_between_the_cells_of_run_all_the_page_is_not_taken_for_gone(kernel: Kernel):
+    widget = kernel.widget()
+    kernel.feed(30, 1)
+    kernel._to_main = lambda content: None  # behind the queued cells, nothing of the page is heard
+    kernel.page._hear = kernel._to_main
+    for _ in range(3):
+        kernel.main.work_for(4)
+        kernel.feed(30, 4)
+        kernel.feed(30, 0.1)  # the main thread answers between two cells
+    assert widget.rate(10) == pytest.approx(BLIND[0], rel=0.1)
+
+
+def test_a_kernel_that_stays_busy_gets_few_frames_after_half_a_minute(kernel: Kernel):
+    widget = kernel.widget()
+    kernel.main.work_for(120)
+    kernel.feed(30, BLIND_TIME + 20)
+    assert widget.rate(15) == pytest.approx(BLIND_AFTER[0], rel=0.1)
+
+
+def test_many_streams_in_a_busy_kernel_share_forty_frames_a_second(kernel: Kernel):
+    widgets = [kernel.widget() for _ in range(16)]
+    kernel.feed(30, 1)
+    kernel.main.work_for(120)
+    kernel.feed(30, 12)
+    rates = [widget.rate(8) for widget in widgets]
+    assert sum(rates) == pytest.approx(BLIND[1], rel=0.1)
+    assert max(rates) - min(rates) <= 0.5
+
+
+def test_without_ipykernel_frames_flow_without_acknowledgement():
+    kernel = Kernel(there=False)
+    widget = kernel.widget()
+    kernel.page.absent = True
+    kernel.feed(30, 10)
+    assert widget.rate(5) == pytest.approx(BLIND[0], rel=0.1)
+
+
+def test_a_page_that_is_gone_gets_hardly_anything_and_the_budget_is_the_others(kernel: Kernel):
+    gone, there = kernel.widget(), kernel.widget()
+    name = gone.bridge.stream()._name
+    gone.bridge._hub.leave(name)  # what it has painted is heard no more
+    kernel.feed(60, 12)
+    assert gone.rate(5) <= 0.4
+    assert there.rate(5) >= 55
+
+
+def test_a_page_that_comes_back_is_served_as_before(kernel: Kernel):
+    widget = kernel.widget()
+    kernel.page.absent = True
+    kernel.feed(30, 12)
+    assert widget.rate(5) <= 0.4
+    kernel.page.absent = False
+    widget.bridge.hello("new")
+    kernel.feed(30, 2)
+    assert widget.rate(1) >= 28
+
+
+# -- who looks ---------------------------------------------------------------------------------------------------
+
+
+def test_nothing_goes_before_the_widget_is_displayed_and_then_the_newest(kernel: Kernel):
+    widget = kernel.widget(displayed=False)
+    kernel.feed(10, 2)
+    assert widget.sent == []
+    widget.bridge.displayed()
+    assert widget.steps() == [20]
+
+
+def test_a_page_that_says_hello_is_answered_and_shown_the_newest_frame(kernel: Kernel):
+    widget = kernel.widget(displayed=False)
+    assert widget.bridge.hear({"k": "hello", "page": "a"})
+    assert [content for _, content, _ in widget.sent] == [{"k": "hi"}]
+    widget.frame()
+    kernel.clock.run(1)
+    widget.bridge.hear({"k": "hello", "page": "b"})
+    assert [content["k"] for _, content, _ in widget.sent] == ["hi", "frame", "hi", "frame"]
+    assert widget.sent[-1][1]["n"] == 1
+
+
+def test_a_page_that_comes_after_the_end_is_shown_the_last_frame(kernel: Kernel):
+    widget = kernel.widget()
+    kernel.feed(10, 1)
+    widget.bridge.finish({"status": "succeeded"})
+    kernel.clock.run(60)
+    widget.bridge.hear({"k": "hello", "page": "b"})
+    assert widget.steps()[-1] == 10
+
+
+def test_frames_wait_while_no_page_looks(kernel: Kernel):
+    widget = kernel.widget()
+    for page, at in (("a", True), ("b", False)):
+        widget.bridge.hear({"k": "looks", "page": page, "at": at})
+    widget.frame()
+    widget.bridge.hear({"k": "looks", "page": "a", "at": False})
+    kernel.feed(10, 3)
+    assert widget.steps() == [1]
+    widget.bridge.hear({"k": "looks", "page": "b", "at": True})
+    assert widget.steps() == [1, 31]
+
+
+def test_a_page_that_looks_again_is_served_at_full_speed(kernel: Kernel):
+    widget = kernel.widget()
+    kernel.feed(30, 2)
+    widget.bridge.look("a", at=False)
+    kernel.feed(30, 30)
+    widget.bridge.look("a", at=True)
+    kernel.feed(30, 1)
+    assert widget.rate(1) >= 29
+
+
+def test_only_the_streams_that_some_page_shows_get_frames(kernel: Kernel):
+    widget = kernel.widget()
+    widget.bridge.hear({"k": "looks", "page": "a", "at": ["1", "2"]})
+    widget.bridge.hear({"k": "looks", "page": "b", "at": ["2", "3"]})
+    for key in "1234":
+        widget.frame(key)
+    assert {key: bool(widget.steps(key)) for key in "1234"} == {"1": True, "2": True, "3": True, "4": False}
+    widget.bridge.hear({"k": "looks", "page": "b", "at": ["4"]})
+    assert widget.steps("4") == [4]
+
+
+def test_the_last_frame_goes_to_hidden_pages_too(kernel: Kernel):
+    widget = kernel.widget()
+    widget.bridge.look("a", at=False)
+    widget.frame()
+    widget.bridge.finish({"status": "succeeded"})
+    assert widget.steps() == [1]
+
+
+def test_a_stream_that_was_dropped_holds_nothing(kernel: Kernel):
+    widget = kernel.widget()
+    widget.bridge.look("a", at=False)
+    widget.frame("x")
+    widget.bridge.drop("x")
+    widget.bridge.drop("x")
+    widget.bridge.look("a", at=True)
+    kernel.clock.run(5)
+    assert widget.sent == []
+    assert kernel.hub._streams == {}
+
+
+def test_pages_that_never_said_goodbye_are_forgotten(kernel: Kernel):
+    widget = kernel.widget()
+    for number in range(100):
+        widget.bridge.hello(f"page {number}")
+    assert len(widget.bridge._pages) <= 16
+
+
+# -- the rest ----------------------------------------------------------------------------------------------------
+
+
+def test_a_closed_bridge_sends_nothing_any_more_and_leaves_nothing_behind(kernel: Kernel):
+    widget = kernel.widget()
+    for step in (1, 2):
+        widget.frame()
+        widget.bridge.state({"step": step}, urgent=False)
+    widget.bridge.close()
+    kernel.clock.run(10)
+    assert len(widget.steps()) == len(widget.states) == 1
+    assert kernel.hub._streams == {}
+    assert kernel.clock.pending == 0
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        {},
+        {"k": "seen"},
+        {"k": "seen", "at": 3},
+        {"k": "looks", "page": "a"},
+        {"k": "looks", "page": "a", "at": 1},
+        {"k": "hello"},
+        {"k": 4},
+    ],
+)
+def test_what_it_does_not_know_is_for_the_widget(kernel: Kernel, content: dict[object, object]):
+    widget = kernel.widget()
+    assert not widget.bridge.hear(content)
+    assert widget.sent == []
+
+
+def test_nonsense_about_streams_is_passed_over(kernel: Kernel):
+    widget = kernel.widget()
+    widget.frame()
+    name = widget.sent[0][1]["s"]
+    for told in (None, [], [1], ["x", 0], [1, "x"], {"n": 1}, 7):
+        assert widget.bridge.hear({"k": "seen", "at": {name: told, "none": [1, 2], "": [3, 4]}})
+    assert widget.bridge.stream().credit.in_flight(kernel.clock.now) == 1
+
+
+def test_one_widget_that_fails_does_not_stop_the_others(kernel: Kernel, caplog: pytest.LogCaptureFixture):
+    bad, good = kernel.widget(), kernel.widget()
+
+    def fail(*_: object) -> None:
+        raise RuntimeError("the comm is gone")
+
+    bad.bridge.stream()._send = fail
+    kernel.feed(30, 1)
+    assert good.rate(1) >= 29
+    assert "the comm is gone" in caplog.text
+
+
+def test_a_process_has_one_hub_and_after_a_fork_a_new_one(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(bridge, "_hub", None)
+    loop: Any = SimpleNamespace(call_later=None, call=None)
+    hubs: list[Hub] = []
+    threads = [threading.Thread(target=lambda: hubs.append(hub_of(loop))) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(set(hubs)) == 1
+    child: Any = SimpleNamespace(call_later=None, call=None)
+    assert hub_of(child) not in hubs

@@ -147,6 +147,7 @@ def comms(monkeypatch) -> list[RecordingComm]:
 def rig(comms) -> Iterator[SimpleNamespace]:
     job = Job()
     view = JobView(job)
+    view._repr_mimebundle_()
     settle()
     line = next(c for c in comms if "_esm" in c.sent[0][2]["state"])
     yield SimpleNamespace(job=job, view=view, comm=line)
@@ -196,7 +197,7 @@ def test_a_flood_is_thinned_and_the_last_frame_precedes_the_final_state(rig):
 def test_only_the_loop_thread_writes_after_the_constructor(rig):
     rig.job.feed(ev.Submitted(), ev.Started(), ev.NodeStarted("3"), *sampling(1))
     rig.job.add(0, png())
-    rig.comm.says({"k": "hello"})
+    rig.comm.says({"k": "hello", "page": "a"})
     rig.job.feed(ev.Settled("succeeded"), ev.Ended())
     until(lambda: rig.view.poster)
     names = {name for name, *_ in rig.comm.sent[1:]}
@@ -210,10 +211,10 @@ def test_hello_is_answered_once_with_the_last_frame_and_all_outputs(rig):
     rig.job.add(1, png(2))
     until(lambda: len(rig.comm.messages("output")) == 2 and rig.comm.messages("frame"))
     rig.comm.sent.clear()
-    rig.comm.says({"k": "hello"})
-    until(lambda: len(rig.comm.messages("output")) == 2)
+    rig.comm.says({"k": "hello", "page": "a"})
+    until(lambda: len(rig.comm.messages("output")) == 2 and rig.comm.messages("frame"))
     kinds = [data["content"]["k"] for _, _, data, _ in rig.comm.sent if "content" in data]
-    assert kinds[:2] == ["hi", "frame"]
+    assert kinds[0] == "hi"
     assert sorted(kinds) == ["frame", "hi", "output", "output"]
 
 
@@ -224,6 +225,7 @@ def test_a_view_that_is_made_late_begins_with_the_latest_frame(comms):
     settle()
     line = next(c for c in comms if "_esm" in c.sent[0][2]["state"])
     assert line.sent[0][2]["state"]["state"]["step"] == 9
+    view._repr_mimebundle_()
     until(lambda: line.messages("frame"))
     assert [frame["step"] for frame in line.messages("frame")] == [9]
     view.close()
@@ -247,7 +249,17 @@ def test_pages_cannot_write_traits(rig):
 
 @pytest.mark.parametrize(
     "content",
-    [{}, {"k": "nonsense"}, {"k": "seen", "n": "x"}, {"k": "vis"}, "text", None, [1], {"k": {"k": "hello"}}],
+    [
+        {},
+        {"k": "nonsense"},
+        {"k": "seen", "at": {"x": [1]}},
+        {"k": "looks", "page": "a", "at": 3},
+        {"k": "hello"},
+        "text",
+        None,
+        [1],
+        {"k": {"k": "hello"}},
+    ],
 )
 def test_nonsense_from_a_page_changes_nothing(rig, content):
     sent = len(rig.comm.sent)
@@ -259,18 +271,37 @@ def test_nonsense_from_a_page_changes_nothing(rig, content):
 
 def test_a_hidden_page_gets_no_frames_until_it_looks_again(rig):
     rig.job.feed(ev.Submitted(), ev.Started(), ev.NodeStarted("3"))
-    rig.comm.says({"k": "vis", "page": "a", "visible": False})
+    rig.comm.says({"k": "looks", "page": "a", "at": False})
     rig.job.feed(*sampling(1), *sampling(2))
     assert rig.comm.messages("frame") == []
-    rig.comm.says({"k": "vis", "page": "a", "visible": True})
+    rig.comm.says({"k": "looks", "page": "a", "at": True})
     until(lambda: rig.comm.messages("frame"))
     assert [frame["step"] for frame in rig.comm.messages("frame")] == [2]
 
 
-def test_seen_is_remembered(rig):
-    rig.comm.says({"k": "seen", "n": 17})
+def test_what_a_page_has_painted_reaches_the_stream(rig):
+    rig.job.feed(ev.Submitted(), ev.Started(), ev.NodeStarted("3"), *sampling(1))
+    until(lambda: rig.comm.messages("frame"))
+    credit = rig.view._bridge.stream().credit
+    assert credit.in_flight(time.monotonic()) <= 1
+    rig.comm.says({"k": "seen", "at": {rig.comm.messages("frame")[0]["s"]: [1, 0]}})
     settle()
-    assert rig.view._bridge.seen == 17
+    assert credit.in_flight(time.monotonic()) == 0
+    assert not credit.is_overdue(time.monotonic() + 60)
+
+
+def test_no_frame_goes_before_the_view_is_displayed(comms):
+    job = Job()
+    view = JobView(job)
+    settle()
+    line = next(c for c in comms if "_esm" in c.sent[0][2]["state"])
+    job.feed(ev.Submitted(), ev.Started(), ev.NodeStarted("3"), *sampling(1), *sampling(2))
+    assert line.messages("frame") == []
+    view._repr_mimebundle_()
+    until(lambda: line.messages("frame"))
+    assert [frame["step"] for frame in line.messages("frame")] == [2]
+    view.close()
+    settle()
 
 
 def test_an_error_names_node_and_input_as_text(rig):
@@ -296,7 +327,9 @@ def test_a_job_that_was_stopped_gets_no_poster(rig):
     rig.job.feed(ev.Submitted(), ev.Started())
     rig.job.add(0, png())
     rig.job.feed(ev.Settled("cancelled"), ev.Ended())
-    rig.comm.says({"k": "hello"})  # its answer goes through the workers after the poster would have
+    rig.comm.says(
+        {"k": "hello", "page": "a"}
+    )  # its answer goes through the workers after the poster would have
     until(lambda: len(rig.comm.messages("output")) == 2)
     assert rig.view.poster == b""
 
