@@ -1,0 +1,201 @@
+"""UI format to API format, as ComfyUI's own front end does it when it queues a prompt.
+
+Scopes are laid out from the inside out (`_Conversion.scope`), then every node that runs is written down with
+its widgets' values and, over them, its links. Ids of nodes in sub-graphs are paths ("12:3").
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+from comfy_nb.errors import NotAWorkflow, Problem
+from comfy_nb.workflow.classes import NodeClass
+from comfy_nb.workflow.dynamic_prompts import plain_prompt
+from comfy_nb.workflow.links import VIRTUAL, Instance, Scope, Value, resolve_input
+from comfy_nb.workflow.names import clip, listing
+from comfy_nb.workflow.numbering import renumber
+from comfy_nb.workflow.promotion import instance_slots
+from comfy_nb.workflow.slots import UNDEFINED, Layout, Slot, lay_out, misfits
+from comfy_nb.workflow.ui import MAX_NODES, UiGraph, UiNode, UiWorkflow
+from comfy_nb.workflow.values import Json, Prompt, as_json, read_link
+
+__all__ = ["Converted", "convert"]
+
+MAX_DEPTH = 50
+"""How deep sub-graphs may stand in each other."""
+
+# §9.3 step 7: "own title or the display name". For these the English names of front end 1.49 differ from what
+# the server says, and the front end's win.
+_FRONT_END_NAMES = {
+    "ByteDance2ReferenceNode": "ByteDance Seedance 2.5 Reference to Video",
+    "ByteDanceSeedreamNodeV2": "ByteDance Seedream 4.5 & 5.0",
+    "IdeogramPImage": "Ideogram P-Image",
+    "LTXVConcatAVLatent": "LTXVConcatAVLatent",
+    "LTXVSeparateAVLatent": "LTXVSeparateAVLatent",
+    "TopazImageEnhance": "Topaz Image Enhance",
+}
+
+
+_MADE_IN_THE_BROWSER = ("LOAD_3D", "WEBCAM", "AUDIO_RECORD")
+"""Types whose value is a picture or sound that the page renders or records, and uploads."""
+
+
+@dataclass(slots=True)
+class Converted:
+    """An API-format prompt; what could not be converted, by node; and what is worth knowing."""
+
+    prompt: Prompt
+    problems: list[Problem] = field(default_factory=list[Problem])
+    notes: list[Problem] = field(default_factory=list[Problem])
+
+
+def convert(workflow: UiWorkflow, classes: Mapping[str, NodeClass]) -> Converted:
+    """The API-format prompt of a UI-format file, for a server with these classes.
+
+    Nodes of unknown classes are left out, with what leads to them, and told of in `problems`. Raises
+    `NotAWorkflow` for links or sub-graphs that lead in circles or write out to too much.
+    """
+    root, definitions = renumber(workflow.root, workflow.definitions, workflow.last_id)
+    conversion = _Conversion(definitions, classes)
+    conversion.write(conversion.scope(root, "", None, 0))
+    for node in conversion.out.prompt.values():
+        _drop_dangling(node["inputs"], conversion.out.prompt)
+    return conversion.out
+
+
+class _Conversion:
+    def __init__(self, definitions: Mapping[str, UiGraph], classes: Mapping[str, NodeClass]) -> None:
+        self.out = Converted({})
+        self._definitions = definitions
+        self._classes = classes
+        self._count = 0
+
+    def scope(self, graph: UiGraph, path: str, instance: Instance | None, depth: int) -> Scope:
+        """A graph at one place with its nodes' inputs, and the sub-graphs in it."""
+        if depth > MAX_DEPTH:
+            raise NotAWorkflow(
+                f"the sub-graph {clip(graph.name)!r} contains itself, or {MAX_DEPTH} others around it"
+            )
+        self._count += len(graph.nodes)
+        if self._count > MAX_NODES:
+            raise NotAWorkflow(f"it has more than {MAX_NODES:,} nodes once its sub-graphs are written out")
+        scope = Scope(graph, path, instance)
+        for node in graph.nodes.values():
+            definition = self._definitions.get(node.type)
+            node_class = self._classes.get(node.type)
+            if definition is not None:
+                inner = self.scope(definition, f"{path}{node.id}:", Instance(scope, node), depth + 1)
+                scope.inner[node.id] = inner
+                scope.slots[node.id] = instance_slots(node, inner)
+                scope.outputs[node.id] = [slot.type for slot in definition.outputs]
+            elif node_class is not None:
+                layout = lay_out(node, node_class)
+                scope.slots[node.id] = layout.slots
+                self._tell_fit(scope, node, layout)
+                scope.outputs[node.id] = list(node_class.outputs)
+            else:
+                scope.slots[node.id] = [Slot(slot.name, slot.type, slot.link) for slot in node.inputs]
+                scope.outputs[node.id] = [slot.type for slot in node.outputs]
+        _push_primitives(scope)
+        return scope
+
+    def write(self, scope: Scope) -> None:
+        """Add the nodes of a scope that run to the prompt."""
+        for node in scope.graph.nodes.values():
+            if not node.is_active or node.type in VIRTUAL:
+                continue
+            if node.id in scope.inner:
+                self.write(scope.inner[node.id])
+            elif (node_class := self._classes.get(node.type)) is not None:
+                self._write_node(scope, node, node_class)
+            else:
+                kind = clip(node.type)
+                self._tell(
+                    self.out.problems, scope, node, f"the server has no class {kind!r}; it was left out"
+                )
+
+    def _write_node(self, scope: Scope, node: UiNode, node_class: NodeClass) -> None:
+        inputs: dict[str, Json] = {}
+        slots = scope.slots[node.id]
+        for slot in slots:
+            if slot.has_widget:
+                self._set(inputs, scope, node, slot.name, self._own_value(scope, node, slot))
+        for index, slot in enumerate(slots):
+            if slot.link is None:
+                continue
+            found = resolve_input(scope, node.id, index)
+            if isinstance(found, Value):
+                self._set(inputs, scope, node, slot.name, found.value)
+            elif found is not None:
+                inputs[slot.name] = [found.node_id, found.slot]
+        title = node.title or _FRONT_END_NAMES.get(node.type) or node_class.display_name
+        self.out.prompt[scope.path + node.id] = {
+            "class_type": node.type,
+            "inputs": inputs,
+            "_meta": {"title": title},
+        }
+
+    def _tell_fit(self, scope: Scope, node: UiNode, layout: Layout) -> None:
+        """Tell of saved values that are too few or too many for the class, and of those of a wrong type."""
+        count = len(node.values)
+        if layout.defaulted and count:
+            names = listing(layout.defaulted)
+            self._tell(
+                self.out.notes, scope, node, f"the file has no value for {names}; the default was taken"
+            )
+        if layout.surplus:
+            extra = f"{len(layout.surplus)} of its {count} saved values belong to no input of this class"
+            self._tell(self.out.notes, scope, node, extra)
+        for slot in layout.slots:
+            if slot.type in _MADE_IN_THE_BROWSER:
+                self._tell(
+                    self.out.notes, scope, node, "the browser makes this value when it queues", slot.name
+                )
+        for slot in misfits(layout) if node.is_active else ():
+            message = (
+                f"the {count} saved values do not fit this class: {slot.name} would be {_short(slot.value)}"
+            )
+            self._tell(self.out.problems, scope, node, message, slot.name)
+
+    def _own_value(self, scope: Scope, node: UiNode, slot: Slot) -> object:
+        if not slot.is_dynamic_prompt or not isinstance(slot.value, str):
+            return slot.value
+        text, has_choice = plain_prompt(slot.value)
+        if has_choice:
+            message = "holds a choice {…|…}, of which the front end draws one; none was drawn"
+            self._tell(self.out.notes, scope, node, message, slot.name)
+        return text
+
+    def _set(self, inputs: dict[str, Json], scope: Scope, node: UiNode, name: str, value: object) -> None:
+        if value is UNDEFINED:
+            return
+        found = as_json(value, f"node {clip(scope.path + node.id)!r}, input {clip(name)!r}")
+        inputs[name] = {"__value__": found} if isinstance(found, list) else found
+
+    def _tell(self, to: list[Problem], scope: Scope, node: UiNode, message: str, name: str = "") -> None:
+        to.append(Problem(message, scope.path + node.id, clip(node.title or node.type), name))
+
+
+def _short(value: object) -> str:
+    return clip(repr(value), 40) if isinstance(value, str | int | float) else f"a {type(value).__name__}"
+
+
+def _push_primitives(scope: Scope) -> None:
+    """§9.3 step 1: primitives write their value onto the widgets that they are linked to."""
+    for slots in scope.slots.values():
+        for index, slot in enumerate(slots):
+            if not slot.has_widget or slot.link is None:
+                continue
+            link = scope.graph.links.get(slot.link)
+            source = scope.graph.nodes.get(link.source) if link else None
+            if source is not None and source.type == "PrimitiveNode" and source.values:
+                slots[index] = replace(slot, value=source.first_value)
+
+
+def _drop_dangling(inputs: dict[str, Json], prompt: Prompt) -> None:
+    """§9.3 step 6."""
+    for name, value in list(inputs.items()):
+        link = read_link(value)
+        if link is not None and link.node_id not in prompt:
+            del inputs[name]

@@ -1,0 +1,235 @@
+"""A saved node's inputs as the front end would show them: sockets with their links, widgets with their values.
+
+`widgets_values` is a list in the order of the widgets, so which value is whose follows from the class. The
+rules are those of the front end; "§" is a section of the protocol notes that they were taken from, and every
+special case by class names the rule that it carries out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from comfy_nb.workflow.classes import InputSpec, NodeClass
+from comfy_nb.workflow.ui import UiNode, UiSlot
+
+__all__ = ["MISSING", "UNDEFINED", "Layout", "Slot", "lay_out", "misfits"]
+
+MISSING = object()
+"""No value, where None would be one."""
+
+UNDEFINED = object()
+"""The value of a widget that has none, such as a list of choices without any; it is not sent."""
+
+# §9.3 step 4, "every widget with a name": these the front end adds itself, so no server speaks of them.
+# They come after all others.
+_ADDED: Mapping[str, InputSpec] = {
+    "SaveGLB": InputSpec("image", "PREVIEW_3D", {"default": ""}),
+    "Preview3D": InputSpec("image", "PREVIEW_3D", {"default": ""}),
+}
+# The buttons above the viewer of a class that loads 3D models; like all buttons, each holds a fixed text.
+_BUTTONS_3D = {
+    "upload 3d model": "upload3dmodel",
+    "upload extra resources": "uploadExtraResources",
+    "clear": "clear",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """One input of a saved node. `value` is its widget's, or `MISSING` if it has none."""
+
+    name: str
+    type: str
+    link: str | None = None
+    value: object = MISSING
+    controls: int = 0
+    """How many entries for the front end's own use follow its value in `widgets_values`."""
+    is_socket: bool = True
+    """Whether a link could come in."""
+    is_dynamic_prompt: bool = False
+    """Whether the front end takes its text for a dynamic prompt, "{a|b}"."""
+
+    @property
+    def has_widget(self) -> bool:
+        """Whether it can hold a value."""
+        return self.value is not MISSING
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """The inputs of a node, and how well the saved values fit its class."""
+
+    slots: list[Slot]
+    defaulted: tuple[str, ...] = ()
+    """Widgets for which the file has no value: it is older than they are. They have their defaults."""
+    surplus: tuple[object, ...] = ()
+    """Values that no widget took, without those that the front end keeps for its own use."""
+
+
+class _Values:
+    """`widgets_values` being handed out, widget by widget."""
+
+    def __init__(self, node: UiNode, node_class: NodeClass) -> None:
+        self._by_name = node.values if isinstance(node.values, Mapping) else None
+        self._rest = [] if isinstance(node.values, Mapping) else _without_forced(node.values, node_class)
+        self._next = 0
+        self.defaulted: list[str] = []
+
+    def take(self, name: str, default: object, controls: int = 0) -> object:
+        """The value of a widget; `default` if the file has none (it may be older than the input)."""
+        at = self._next
+        self._next += 1 + controls
+        if self._by_name is not None and name in self._by_name:
+            return self._by_name[name]
+        if self._by_name is None and at < len(self._rest):
+            return self._rest[at]
+        self.defaulted.append(name)
+        return default
+
+    def surplus(self) -> tuple[object, ...]:
+        """What is left, without empty entries and the upload button's text."""
+        return tuple(value for value in self._rest[self._next :] if value not in (None, "", False, "image"))
+
+
+def lay_out(node: UiNode, node_class: NodeClass) -> Layout:
+    """The inputs of a node in the front end's order: sockets, widgets, then what only the file knows."""
+    values = _Values(node, node_class)
+    saved = {slot.name: slot for slot in node.inputs}
+    sockets = [
+        slot for spec in node_class.inputs if not spec.is_widget for slot in _sockets(spec, spec.name, saved)
+    ]
+    widgets = [
+        slot
+        for spec in node_class.inputs
+        if spec.is_widget
+        for slot in _widgets(spec, spec.name, values, saved, node_class)
+    ]
+    widgets += _added(node, values, widgets[0].value if widgets else MISSING)
+    known = {slot.name for slot in (*sockets, *widgets)}
+    dynamic = tuple(f"{spec.name}." for spec in node_class.inputs if spec.type == "COMFY_DYNAMICCOMBO_V3")
+    # A dynamic combo drops the inputs of what is not chosen; all others that the file has are kept.
+    rest = [
+        Slot(slot.name, slot.type, slot.link)
+        for slot in saved.values()
+        if slot.name not in known and not slot.name.startswith(dynamic)
+    ]
+    # A node without widgets may hold what the front end shows on it, such as the size of a picture.
+    surplus = values.surplus() if widgets else ()
+    return Layout([*sockets, *widgets, *rest], tuple(values.defaulted), surplus)
+
+
+def misfits(layout: Layout) -> Iterator[Slot]:
+    """The widgets whose saved value is not of their type: the values of the file belong to other widgets."""
+    for slot in layout.slots:
+        kinds = _KINDS.get(slot.type)
+        if kinds is not None and slot.has_widget and slot.value is not UNDEFINED:
+            # A text may hold a number, and 0 and 1 are as good as false and true.
+            as_text = slot.type in ("INT", "FLOAT") and isinstance(slot.value, str) and _is_number(slot.value)
+            if slot.value is not None and not isinstance(slot.value, kinds) and not as_text:
+                yield slot
+
+
+_KINDS: Mapping[str, tuple[type, ...]] = {
+    "INT": (int, float),
+    "FLOAT": (int, float),
+    "BOOLEAN": (bool, int),
+    "STRING": (str, int, float),
+}
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _sockets(spec: InputSpec, name: str, saved: Mapping[str, UiSlot]) -> Iterator[Slot]:
+    if spec.type == "COMFY_AUTOGROW_V3":
+        yield from _grown(spec, name, saved)
+    else:
+        kind = spec.allowed_types if spec.type == "COMFY_MATCHTYPE_V3" else spec.type
+        yield Slot(name, kind, saved[name].link if name in saved else None)
+
+
+def _grown(spec: InputSpec, name: str, saved: Mapping[str, UiSlot]) -> Iterator[Slot]:
+    """The inputs that an autogrow input grew: those that the file has, in its order."""
+    template = spec.template()
+    for slot in saved.values():
+        if slot.name.startswith(f"{name}."):
+            yield Slot(slot.name, template[0].type if len(template) == 1 else slot.type, slot.link)
+
+
+def _widgets(
+    spec: InputSpec, name: str, values: _Values, saved: Mapping[str, UiSlot], node_class: NodeClass
+) -> Iterator[Slot]:
+    if spec.type == "LOAD_3D" and node_class.input("model_file") is not None:
+        for button, text in _BUTTONS_3D.items():
+            yield Slot(button, "BUTTON", None, values.take(button, text), is_socket=False)
+    controls = _controls(spec, name)
+    if spec.type == "IMAGECOMPARE":  # never saved; both of its pictures are always empty when it is queued
+        value: object = ["", ""]
+    else:
+        default = UNDEFINED if spec.default is None else spec.default
+        value = values.take(name, default, controls)
+    yield Slot(
+        name,
+        spec.type,
+        saved[name].link if name in saved else None,
+        value,
+        controls,
+        is_socket=not spec.options.get("socketless"),
+        is_dynamic_prompt=spec.type == "STRING" and spec.options.get("dynamicPrompts") is True,
+    )
+    # §9.3: "dynamic combos add widgets depending on the value chosen".
+    for inner in spec.branch(value):
+        inner_name = f"{name}.{inner.name}"
+        if inner.is_widget:
+            yield from _widgets(inner, inner_name, values, saved, node_class)
+        else:
+            yield from _sockets(inner, inner_name, saved)
+
+
+def _added(node: UiNode, values: _Values, choice: object) -> Iterator[Slot]:
+    spec = _ADDED.get(node.type)
+    if spec is not None:
+        yield Slot(spec.name, spec.type, None, values.take(spec.name, spec.default), is_socket=False)
+    if node.type == "CustomCombo":
+        yield from _own_choices(values, choice)
+
+
+def _own_choices(values: _Values, choice: object) -> Iterator[Slot]:
+    """§9.3 step 4 for CustomCombo: people write the choices; an empty one more is there to be written."""
+    values.take("index", -1)
+    written: list[object] = [values.take("option1", "")]
+    while written[-1]:
+        written.append(values.take(f"option{len(written) + 1}", ""))
+    index = written.index(choice) if choice in written else -1
+    yield Slot("index", "INT", None, index, is_socket=False)
+    for number, option in enumerate(written, 1):
+        yield Slot(f"option{number}", "STRING", None, option, is_socket=False)
+
+
+def _controls(spec: InputSpec, name: str) -> int:
+    """§9.3: the entries that follow for control_after_generate: one, and a filter after a combo's."""
+    kind = spec.widget_type
+    option = spec.options.get("control_after_generate")
+    if kind == "COMBO":
+        return 2 if option else 0
+    if kind != "INT":
+        return 0
+    return int(bool(option) if option is not None else name in ("seed", "noise_seed"))
+
+
+def _without_forced(values: list[object], node_class: NodeClass) -> list[object]:
+    """§9.3: files older than front end 1.16 hold entries for forceInput inputs, if the count says so."""
+    forced: list[bool] = []
+    for spec in node_class.inputs:
+        is_forced = bool(spec.options.get("forceInput"))
+        if is_forced or spec.is_widget:
+            forced += [is_forced, *[False] * bool(spec.options.get("control_after_generate"))]
+    if not any(forced) or len(forced) != len(values):
+        return values
+    return [value for value, drop in zip(values, forced, strict=True) if not drop]
