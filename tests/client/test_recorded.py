@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 
 import comfy_nb as cn
-from comfy_nb.testing import Recording
 from comfy_nb.wire import messages as wire
 from tests.client.helpers import LIMIT, connected, recording, until
 from tests.traces.reader import VERSIONS, Trace, WsIn, read
 
+PICTURES = wire.PreviewImage | wire.PreviewWithMetadata
 each_version = pytest.mark.parametrize("version", VERSIONS)
 
 # Scenario: what its prompts end in, in order.
@@ -48,8 +46,7 @@ def ended(jobs: list[cn.Job]) -> list[cn.Job]:
 def frames(trace: Trace) -> list[bytes]:
     """The preview pictures of a recording that are no results, in order."""
     parsed = [wire.parse(line.raw) for line in trace.of(WsIn)]
-    kinds = wire.PreviewImage | wire.PreviewWithMetadata
-    return [m.image for m in parsed if isinstance(m, kinds) and m.media_type == "image/jpeg"]
+    return [m.image for m in parsed if isinstance(m, PICTURES) and m.media_type == "image/jpeg"]
 
 
 def recorded_files(trace: Trace) -> list[set[str]]:
@@ -180,9 +177,6 @@ def test_pictures_saved_to_the_websocket_are_outputs_and_no_previews(version: st
         assert {output.label for output in job.outputs} == {"SaveImageWebsocket"}
 
 
-PICTURES = wire.PreviewImage | wire.PreviewWithMetadata
-
-
 @each_version
 def test_nodes_made_while_running_show_under_the_node_that_made_them(version: str):
     script = recording(version, "expansion_loop")
@@ -193,16 +187,6 @@ def test_nodes_made_while_running_show_under_the_node_that_made_them(version: st
         assert any("." in event.node_id for event in moved)
         assert {job.plan.display_id(event.node_id) for event in moved} <= {node.id for node in job.plan.nodes}
         assert job.progress == 1.0
-
-
-def rejected(script: Recording, place: int) -> cn.WorkflowInvalid:
-    """The error of the prompt at `place` when all are sent in order."""
-    with connected(script) as (_, comfy):
-        error: Any = None
-        for prompt in script.prompts[: place + 1]:
-            error = comfy.submit(prompt).exception(LIMIT)
-            assert isinstance(error, cn.WorkflowInvalid)
-        return error
 
 
 @each_version
