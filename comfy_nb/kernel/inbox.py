@@ -38,17 +38,13 @@ URGENT = frozenset(
     ["comm_open", "comm_msg", "comm_close", "kernel_info_request", "comm_info_request"]
 )
 
-_NEEDED_OF_KERNEL = (
-    "session",
-    "shell_handlers",
-    "dispatch_shell",
-    "_publish_status",
-    "_publish_status_and_flush",
-)
+POLLOUT = 2  # zmq.POLLOUT; importing zmq is the kernel's business
+
+_NEEDED_OF_KERNEL = ("session", "shell_handlers", "dispatch_shell", "_publish_status")
 _NEEDED_OF_STREAM = ("socket", "flush", "on_recv", "_recv_callback", "_run_callback")
 
 _log = logging.getLogger(__name__)
-_latest: Inbox | None = None
+_mine = threading.local()  # .inbox: nested waits must share the messages they hold
 
 
 def running_kernel() -> Any | None:
@@ -60,11 +56,11 @@ def running_kernel() -> Any | None:
 
 
 class Inbox:
-    """The shell messages of one kernel; used only by the thread that the kernel's main loop runs in."""
+    """The messages of one shell: of the kernel's main loop or, in ipykernel 7, of a subshell, in its own thread."""
 
     def __init__(self, kernel: Any, stream: Any, replies: Any) -> None:
         self._kernel = kernel
-        self._stream = stream  # what the main thread reads: the shell channel, or ipykernel 7's inner pair
+        self._stream = stream  # what the thread reads: the shell channel, or ipykernel 7's inner pair
         self._replies = replies  # where handlers send their replies
         self._queue: Any = getattr(kernel, "msg_queue", None)  # ipykernel 6 only: read, but not begun
         self._held: deque[Callable[[], object]] = deque()  # each hands one message back to the kernel
@@ -76,24 +72,22 @@ class Inbox:
 
     @classmethod
     def here(cls) -> Inbox | None:
-        """The inbox of the kernel whose main loop runs in this thread; None if there is none that we know."""
-        global _latest  # noqa: PLW0603 - nested waits must share the messages they hold
+        """The inbox of the shell whose loop runs in this thread; None if there is none that we know.
+
+        A subshell is where JupyterLab sends its clicks: what they call may wait there.
+        """
         kernel = running_kernel()
-        if kernel is None or not _in_main_loop_of(kernel):
+        if kernel is None or not (_in_main_loop_of(kernel) or _in_subshell()):
             return None
-        if _latest is None or _latest._kernel is not kernel:
-            _latest = cls._of(kernel)
-        return _latest
+        inbox: Inbox | None = getattr(_mine, "inbox", None)
+        if inbox is None or inbox._kernel is not kernel:
+            inbox = _mine.inbox = cls._of(kernel)
+        return inbox
 
     @classmethod
     def _of(cls, kernel: Any) -> Inbox | None:
         try:
-            shell_thread = getattr(kernel, "shell_channel_thread", None)
-            if shell_thread is None:
-                stream = replies = kernel.shell_stream
-            else:
-                stream = shell_thread.manager._shell_channel_to_main.to_stream
-                replies = shell_thread.manager.get_subshell_to_shell_channel_socket(None)
+            stream, replies = _stream_and_replies(kernel)
             missing = [name for name in _NEEDED_OF_KERNEL if not hasattr(kernel, name)]
             missing += [name for name in _NEEDED_OF_STREAM if not hasattr(stream, name)]
             stream.socket.fileno()
@@ -173,7 +167,7 @@ class Inbox:
             self._stream.on_recv(self._callback, copy=False)
 
     def _wake_often(self) -> None:
-        self._alarm_clock = self._kernel.io_loop.asyncio_loop.call_later(LONGEST_NAP, self._wake_often)
+        self._alarm_clock = asyncio.get_running_loop().call_later(LONGEST_NAP, self._wake_often)
 
     def _receive(self, frames: Frames) -> Any:
         # In a copy of the context of the cell that waits, so that what a click prints is shown there.
@@ -224,25 +218,51 @@ class Inbox:
         except Exception:
             kernel.log.exception("Exception in message handler:")
         finally:
-            kernel._publish_status_and_flush("idle", "shell", self._replies, parent=message)
+            kernel._publish_status("idle", "shell", parent=message)
+            if self._replies is self._stream:
+                self._stream.flush(POLLOUT)  # ipykernel 6: the reply leaves now, not when the cell has ended
         return True
 
 
+def _stream_and_replies(kernel: Any) -> tuple[Any, Any]:
+    """What this thread's shell reads from, and where its replies go."""
+    shell_thread = getattr(kernel, "shell_channel_thread", None)
+    if shell_thread is None:
+        return kernel.shell_stream, kernel.shell_stream
+    if _in_subshell():
+        thread: Any = threading.current_thread()
+        return thread.shell_channel_to_subshell.to_stream, thread.subshell_to_shell_channel.from_socket
+    manager = shell_thread.manager
+    return manager._shell_channel_to_main.to_stream, manager.get_subshell_to_shell_channel_socket(None)
+
+
 def _in_main_loop_of(kernel: Any) -> bool:
+    return _running_loop_is_of(kernel) and threading.current_thread() is threading.main_thread()
+
+
+def _in_subshell() -> bool:
+    thread = threading.current_thread()
+    return hasattr(thread, "shell_channel_to_subshell") and _running_loop_is_of(thread)
+
+
+def _running_loop_is_of(owner: object) -> bool:
+    """Whether the loop that runs in this thread is the one of a kernel or of a subshell's thread."""
     try:
         loop = asyncio.get_running_loop()
     except RuntimeError:
         return False
-    mine = getattr(getattr(kernel, "io_loop", None), "asyncio_loop", None)
-    return loop is mine and threading.current_thread() is threading.main_thread()
+    return loop is getattr(getattr(owner, "io_loop", None), "asyncio_loop", None)
 
 
 def _call_interruptibly(handler: Callable[[], Any]) -> None:
     """Call a message's handler. A kernel interrupt ends it, and then goes on to whatever it was meant for.
 
     Even if it did not reach us as KeyboardInterrupt: the handler may catch that, and in the midst of a Condition's
-    wait, as in flushing stdout, Python turns it into a RuntimeError.
+    wait, as in flushing stdout, Python turns it into a RuntimeError. The thread of a subshell is never interrupted.
     """
+    if threading.current_thread() is not threading.main_thread():
+        _call(handler)
+        return
     before = signal.getsignal(signal.SIGINT)
     interrupted = False
 
@@ -253,9 +273,7 @@ def _call_interruptibly(handler: Callable[[], Any]) -> None:
 
     try:
         signal.signal(signal.SIGINT, interrupt)
-        result = handler()
-        if inspect.iscoroutine(result):
-            _finish(result)
+        _call(handler)
     except KeyboardInterrupt:
         interrupted = True
     finally:
@@ -264,11 +282,13 @@ def _call_interruptibly(handler: Callable[[], Any]) -> None:
             before(signal.SIGINT, None)
 
 
-def _finish(coroutine: Any) -> None:
-    """Run a handler that is a coroutine only by name: those of the urgent messages never suspend."""
+def _call(handler: Callable[[], Any]) -> None:
+    result = handler()
+    if not inspect.iscoroutine(result):
+        return
     try:
-        coroutine.send(None)
+        result.send(None)  # a coroutine only by name: the handlers of urgent messages never suspend
     except StopIteration:
         return
-    coroutine.close()
+    result.close()
     raise RuntimeError("a handler of this kernel waits for something")

@@ -43,7 +43,7 @@ def check_kernel() -> None:
 
 
 class Waiter:
-    """Like threading.Event, but widgets stay alive while the main thread waits."""
+    """Like threading.Event, but widgets stay alive while the main thread waits, or a subshell's."""
 
     def __init__(self) -> None:
         self._event = threading.Event()
@@ -112,23 +112,24 @@ def ping_main(callback: Callable[[], object]) -> bool:
 
 
 class _Bell:
-    """Wakes a wait from another thread. It has its sockets only from the first wait on."""
+    """Wakes the waits of all threads. A thread has its pair of sockets only from its first wait on."""
 
     def __init__(self) -> None:
-        self._ringer: socket.socket | None = None
-        self._listener: socket.socket | None = None
+        self._pairs: dict[int, tuple[socket.socket, socket.socket]] = {}  # by thread: to hear, to ring
 
     def listener(self) -> socket.socket:
-        if self._listener is None:
-            self._listener, self._ringer = socket.socketpair()
-            self._listener.setblocking(False)
-            self._ringer.setblocking(False)
-        return self._listener
+        mine = threading.get_ident()
+        if mine not in self._pairs:
+            listener, ringer = socket.socketpair()
+            listener.setblocking(False)
+            ringer.setblocking(False)
+            self._pairs[mine] = listener, ringer
+        return self._pairs[mine][0]
 
     def ring(self) -> None:
-        if self._ringer is not None:
+        for _, ringer in tuple(self._pairs.values()):
             with contextlib.suppress(BlockingIOError):  # full of rings: it will be heard
-                self._ringer.send(b"\0")
+                ringer.send(b"\0")
 
     def quiet(self) -> None:
         with contextlib.suppress(BlockingIOError):  # all rings were heard
@@ -161,7 +162,8 @@ def _pump(inbox: Inbox, done: Callable[[], bool], timeout: float | None) -> None
         selector.register(inbox, selectors.EVENT_READ)
         selector.register(_bell.listener(), selectors.EVENT_READ)
         while not done():
-            _answer_pings()
+            if threading.current_thread() is threading.main_thread():
+                _answer_pings()
             if inbox.step():
                 continue
             left = deadline - time.monotonic()
@@ -174,12 +176,14 @@ def _pump(inbox: Inbox, done: Callable[[], bool], timeout: float | None) -> None
 class _InterruptsHeld:
     """Holds a kernel interrupt back until the wait has tidied up, so that no message is lost half-way.
 
-    Only where ipykernel handles the signal: an idle kernel ignores it, a user's own handler is the user's.
+    Only where ipykernel handles the signal: an idle kernel ignores it, a user's own handler is the user's. A
+    subshell's thread is never interrupted.
     """
 
     def __init__(self) -> None:
         self.came = False
-        self._before = signal.getsignal(signal.SIGINT)
+        in_main = threading.current_thread() is threading.main_thread()
+        self._before = signal.getsignal(signal.SIGINT) if in_main else None
 
     def __enter__(self) -> Self:
         if _is_the_kernels(self._before):
