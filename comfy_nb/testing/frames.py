@@ -64,6 +64,10 @@ class Frames:
         """The last frame of a prompt."""
         return self._files.get(name)
 
+    def picture(self, number: int) -> bytes:
+        """Frame `number` of a run, made at the moment it is sent. Another picture is another script's."""
+        return stamped(number, self.size, self.weight)
+
     async def _play(self, stage: Stage, prompt: Posted) -> None:
         sampler, saver = _sampler(prompt.nodes), _saver(prompt.nodes)
         await stage.tell_queue()
@@ -103,7 +107,7 @@ class Frames:
                 return number
             step, of = number + 1, self.count
             await stage.send(prompt, _state(prompt.id, node, float(step), float(of)))
-            picture = stamped(number, self.size, self.weight)
+            picture = self.picture(number)
             await stage.send(
                 prompt, wire.PreviewWithMetadata(prompt.id, node, node, None, node, "image/jpeg", picture)
             )
@@ -112,7 +116,7 @@ class Frames:
 
     def _saved(self, prompt: Posted) -> dict[str, Any]:
         name = f"frames_{prompt.number:05}_.jpg"
-        self._files[name] = stamped(self.count - 1, self.size, self.weight)
+        self._files[name] = self.picture(self.count - 1)
         return {"filename": name, "subfolder": "", "type": "output"}
 
 

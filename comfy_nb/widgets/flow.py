@@ -230,7 +230,8 @@ class Credit:
             # Only once per round trip: the frames behind this one were sent before it could be known.
             self._changed = now
             lately = sum(at > now - 1 for at in self._times)
-            self.rate = max(SLOWEST, 0.7 * min(self.rate, max(1, lately)))
+            # One frame at a time is always safe: then it is not our frames that it waits for.
+            self.rate = max(SLOWEST, 1 / self.trip, 0.7 * min(self.rate, lately))
 
 
 class Lane(Generic[T]):

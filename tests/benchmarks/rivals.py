@@ -1,0 +1,99 @@
+"""What people do without comfy_nb, as short as it goes: run in the kernel, beside it, on the same frames.
+
+All three read the websocket in a thread per server. `Image` sets the value of an `ipywidgets.Image` for each frame;
+`Polling` does so with the newest frame every 200 ms; `Naive` sends each frame as a message to a small widget.
+"""
+
+import json
+import threading
+import time
+import urllib.request
+import uuid
+
+import anywidget
+import ipywidgets
+from websockets.exceptions import ConnectionClosed
+from websockets.sync.client import connect
+
+WORKFLOW = {
+    "3": {"class_type": "KSampler", "inputs": {}},
+    "9": {"class_type": "SaveImage", "inputs": {"images": ["3", 0]}},
+}
+
+
+class Rival:
+    """Reads one server. `show(picture)` is called in its thread."""
+
+    def __init__(self, url: str) -> None:
+        self._url, self._client = url, uuid.uuid4().hex
+        self.widget = self.make()
+        self._socket = connect(
+            f"ws{url.removeprefix('http')}/ws?clientId={self._client}", max_size=None, proxy=None
+        )
+        self._socket.send(json.dumps({"type": "feature_flags", "data": {"supports_preview_metadata": True}}))
+        self._socket.recv()
+        threading.Thread(target=self._read, daemon=True).start()
+
+    def start(self) -> None:
+        body = json.dumps({"prompt": WORKFLOW, "client_id": self._client}).encode()
+        request = urllib.request.Request(  # noqa: S310 - our own server
+            f"{self._url}/prompt", body, {"Content-Type": "application/json"}
+        )
+        urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request).read()
+
+    def _read(self) -> None:
+        try:
+            for message in self._socket:
+                if isinstance(message, bytes):
+                    size = int.from_bytes(message[4:8], "big")
+                    self.show(message[8 + size :])
+        except ConnectionClosed:
+            return
+
+    def make(self) -> ipywidgets.DOMWidget:
+        return ipywidgets.Image(format="jpeg", width="320px")
+
+    def show(self, picture: bytes) -> None:
+        raise NotImplementedError
+
+
+class Image(Rival):
+    def show(self, picture: bytes) -> None:
+        self.widget.value = picture
+
+
+class Polling(Rival):
+    newest = b""
+
+    def start(self) -> None:
+        super().start()
+        threading.Thread(target=self._poll, daemon=True).start()
+
+    def show(self, picture: bytes) -> None:
+        self.newest = picture
+
+    def _poll(self) -> None:
+        while True:
+            time.sleep(0.2)
+            self.widget.value = self.newest
+
+
+class Sender(anywidget.AnyWidget):
+    _esm = """export default { render({ model, el }) {
+        const image = document.createElement("img");
+        image.width = 320;
+        el.append(image);
+        model.on("msg:custom", (_, buffers) => {
+            const before = image.src;
+            image.src = URL.createObjectURL(new Blob([buffers[0]]));
+            if (before) URL.revokeObjectURL(before);
+        });
+    } };"""
+
+
+class Naive(Rival):
+    def make(self) -> ipywidgets.DOMWidget:
+        return Sender()
+
+    def show(self, picture: bytes) -> None:
+        self.widget.send({}, [picture])
