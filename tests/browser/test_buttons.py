@@ -48,7 +48,10 @@ except cn.JobCancelled:
 NESTED = """
 first, second = submit(), submit()
 button = ipywidgets.Button(description="wait for the second")
-button.on_click(lambda _: ended(second))
+def wait_for_the_second(_):
+    button.description = "waiting"
+    button.description = ended(second)
+button.on_click(wait_for_the_second)
 display(first, second, button)
 """
 CELLS = {
@@ -148,7 +151,7 @@ def subshells(request) -> bool:
 
 @pytest.fixture(scope="module", params=KERNELS)
 def panel(request, browser, kernels_lab, subshells) -> Iterator[Panel]:
-    """A notebook whose cells above "below" have just been run, all of them at once."""
+    """A notebook on each kernel, with its first cell run."""
     url, folder = kernels_lab
     watch = Stopwatch()
     with ScriptedServer(watch) as server:
@@ -159,6 +162,7 @@ def panel(request, browser, kernels_lab, subshells) -> Iterator[Panel]:
             if not subshells:
                 shown.page.evaluate(NO_SUBSHELLS)
             shown.page.evaluate(CLICKED)
+            shown.run_to_end(AT["connect"])
             panel = Panel(
                 shown, watch, f"ipykernel {request.param}, {'with' if subshells else 'no'} subshells"
             )
@@ -193,16 +197,12 @@ def test_in_a_wait_within_a_click_within_a_wait(panel: Panel):
     panel.shown.run_to_end(AT["nested"])
     panel.begin("outer")
     first, second = panel.view("nested"), panel.view("nested", 1)
-    panel.shown.page.get_by_role("button", name="wait for the second").click()
-    panel.shown.wait_until(
-        lambda: (
-            sum("waiting" in panel.shown.text(AT[cell]) for cell in ("outer", "nested")) == 2
-            or panel.shown.text(AT["outer"]).count("waiting") == 2
-        ),
-        10,
-        "the second wait",
-    )
+    button = panel.shown.page.get_by_role("button", name="wait for the second")
+    button.click()
+    panel.shown.page.get_by_role("button", name="waiting").wait_for(timeout=10_000)
     panel.interrupt(second)
+    panel.shown.page.get_by_role("button", name="cancelled").wait_for(timeout=10_000)
+    assert panel.shown.prompt(AT["outer"]) == "[*]:"
     panel.interrupt(first)
     panel.says("outer", "cancelled")
 
