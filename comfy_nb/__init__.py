@@ -11,6 +11,7 @@ job                                     # a live view; job.image is a PIL image
 """
 
 from comfy_nb import events
+from comfy_nb.board import JobBoard
 from comfy_nb.comfy import Comfy, connect, demo
 from comfy_nb.errors import (
     ComfyError,
@@ -45,6 +46,7 @@ __all__ = [
     "ExecutionFailed",
     "Job",
     "JobCancelled",
+    "JobBoard",
     "JobError",
     "JobLost",
     "JobNotStarted",
