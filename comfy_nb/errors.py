@@ -10,7 +10,8 @@ where, and what to do next.
     ├── NestingError                allow_nested_asyncio() cannot help here
     ├── BlockingCallError           a blocking call of ours was made on our own loop thread
     ├── WorkflowError (ValueError)  the workflow, before anything was sent
-    │   ├── NotAWorkflow            the file or text is not an API-format workflow
+    │   ├── NotAWorkflow            the file, text or picture holds no workflow that can be read
+    │   ├── WorkflowProblems        what the server would refuse, or nobody can convert; `.problems` by node
     │   ├── UnknownNode (KeyError)  no node of that name; lists what there is
     │   ├── UnknownInput (KeyError, AttributeError)   no input of that name; lists what there is
     │   └── AmbiguousName           one name, several readings; shows them
@@ -50,6 +51,7 @@ __all__ = [
     "UnsupportedKernelError",
     "WorkflowError",
     "WorkflowInvalid",
+    "WorkflowProblems",
 ]
 
 
@@ -81,26 +83,6 @@ class BlockingCallError(ComfyError, RuntimeError):
     """A call that waits was made on the loop thread, where it would wait for itself."""
 
 
-class WorkflowError(ComfyError, ValueError):
-    """Something is wrong with a workflow, found before anything was sent."""
-
-
-class NotAWorkflow(WorkflowError):
-    """The file, text or object is not a workflow in a form that can be read."""
-
-
-class UnknownNode(WorkflowError, KeyError):
-    """No node has that title, class or id; the text lists the ones there are."""
-
-
-class UnknownInput(WorkflowError, KeyError, AttributeError):
-    """The node has no input of that name; the text lists the ones there are."""
-
-
-class AmbiguousName(WorkflowError):
-    """A name has several readings; the text shows them."""
-
-
 @dataclass(frozen=True, slots=True)
 class Problem:
     """One thing wrong at one place, ready to be shown.
@@ -117,6 +99,34 @@ class Problem:
         where = f"{self.label or 'node'} (node {self.node_id})" if self.node_id else self.label
         at = ", ".join(part for part in (where, f"input {self.input!r}" if self.input else "") if part)
         return f"{at}: {self.message}" if at else self.message
+
+
+class WorkflowError(ComfyError, ValueError):
+    """Something is wrong with a workflow, found before anything was sent."""
+
+
+class NotAWorkflow(WorkflowError):
+    """The file, text or object is not a workflow in a form that can be read."""
+
+
+class WorkflowProblems(WorkflowError):
+    """Parts of a workflow cannot be converted, or would be refused; `problems` names each node and input."""
+
+    def __init__(self, message: str, problems: tuple[Problem, ...] = ()) -> None:
+        super().__init__("\n".join([f"{message}:", *(f"- {problem}" for problem in problems)]))
+        self.problems = problems
+
+
+class UnknownNode(WorkflowError, KeyError):
+    """No node has that title, class or id; the text lists the ones there are."""
+
+
+class UnknownInput(WorkflowError, KeyError, AttributeError):
+    """The node has no input of that name; the text lists the ones there are."""
+
+
+class AmbiguousName(WorkflowError):
+    """A name has several readings; the text shows them."""
 
 
 class JobError(ComfyError):

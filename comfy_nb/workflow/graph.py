@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterable, Iterator, Mapping
 from operator import index
 from typing import Any, Self, SupportsIndex, cast
 
-from comfy_nb.errors import UnknownNode, WorkflowError
+from comfy_nb.errors import Problem, UnknownNode, WorkflowError
+from comfy_nb.workflow.classes import Classes
 from comfy_nb.workflow.describe import node_line, workflow_table
+from comfy_nb.workflow.loading import load
 from comfy_nb.workflow.names import Names, clip
-from comfy_nb.workflow.reading import Source, clean, read
+from comfy_nb.workflow.reading import Source, clean
+from comfy_nb.workflow.sources import Lookup, offered
 from comfy_nb.workflow.values import ApiNode, Json, Link, Prompt, as_json, copy_json, read_value
 
 __all__ = ["Node", "Workflow"]
@@ -27,20 +31,60 @@ class Workflow:
     Submitting never changes a workflow: what is sent is a copy.
     """
 
-    def __init__(self, prompt: Mapping[str, object], *, name: str = "") -> None:
-        """From an API-format prompt, which is copied. `name` is used as a title. Raises `NotAWorkflow`."""
+    def __init__(
+        self, prompt: Mapping[str, object], *, name: str = "", ui: Mapping[str, object] | None = None
+    ) -> None:
+        """From an API-format prompt, which is copied. Raises `NotAWorkflow`.
+
+        `name` is used as a title. `ui` is the UI-format graph that the prompt was made of, if there was one: it
+        goes into the files that jobs save, so that ComfyUI opens them as before.
+        """
         self._graph = _Graph(clean(prompt, "the dict"))
+        self._ui = None if ui is None else dict(ui)
         self.name = name
+        self.notes: tuple[Problem, ...] = ()
 
     @classmethod
-    def load(cls, source: Source) -> Self:
-        """From a path, JSON text, bytes, or a dict: an API-format prompt, or a POST body `{"prompt": …}`.
+    def load(
+        cls,
+        source: Source,
+        *,
+        object_info: Mapping[str, object] | None = None,
+        strict: bool = True,
+    ) -> Self:
+        """From a path, JSON text, a file's bytes, a PIL image, or a dict, in any form that ComfyUI saves.
 
-        A text that starts with "{" or "[" is JSON, any other a path. Raises `NotAWorkflow` with one sentence
-        that says what is wrong, and where.
+        That is API format, UI format, a POST body, an entry of the history, and whatever ComfyUI saved: PNG,
+        WebP, JPEG, GLB, latents; MP4, WebM, FLAC, Ogg and MP3 with the extra "media". A text that starts with "{"
+        or "[" is JSON, any other a path.
+
+        UI format is converted by a server's classes: `object_info`, the JSON of its `/object_info`, else those of
+        the connection that was opened last; `comfy.load()` takes its own. What the file holds as API format
+        counts first, and needs neither. What cannot be converted raises `WorkflowProblems`, by node;
+        `strict=False` leaves it out, and `notes` tells of it.
+
+        Raises `NotAWorkflow` with one sentence that says what is wrong, and where.
         """
-        prompt, name = read(source)
-        return cls(prompt, name=name)
+        classes = None if object_info is None else Classes(object_info)
+        return cls.load_with(source, offered() if classes is None else lambda _: classes, strict=strict)
+
+    @classmethod
+    def load_with(cls, source: Source, lookup: Lookup | None, *, strict: bool = True) -> Self:
+        """`load`, with the classes that `lookup` gives for their names."""
+        found = load(source, lookup, strict=strict)
+        made = cls(found.prompt, name=found.name, ui=found.ui)
+        made.notes = found.notes
+        return made
+
+    @classmethod
+    def from_image(cls, image: Source) -> Self:
+        """The workflow inside a picture that ComfyUI saved: a path, bytes, or a PIL image such as `job.image`."""
+        return cls.load(image)
+
+    @property
+    def ui(self) -> dict[str, Any] | None:
+        """The UI-format graph that came with it, as a copy, or None."""
+        return copy.deepcopy(self._ui)
 
     def __getitem__(self, name: str | int) -> Node:
         """The node of that title, class or id; a number is an id. Raises `UnknownNode`, `AmbiguousName`."""
@@ -99,7 +143,9 @@ class Workflow:
 
     def copy(self) -> Self:
         """A workflow of its own, with the same nodes."""
-        return type(self)(self._graph.prompt, name=self.name)
+        other = type(self)(self._graph.prompt, name=self.name, ui=self._ui)
+        other.notes = self.notes
+        return other
 
     def _ipython_key_completions_(self) -> list[str]:
         return list(self._graph.names)

@@ -1,8 +1,8 @@
 """ComfyUI's UI format, read: what the front end saves, as nodes and links, with sub-graphs as definitions.
 
 Both versions (0.4 with links as lists, 1 with links as objects) become the same; what a converter does not
-need, such as positions, stays in `UiWorkflow.raw`. Nothing in the file is trusted: what is not understood is
-left out, and what cannot be read at all raises `NotAWorkflow`.
+need, such as positions, is left out. Nothing in the file is trusted: what is not understood is left out as
+well, and what cannot be read at all raises `NotAWorkflow`.
 """
 
 from __future__ import annotations
@@ -103,7 +103,11 @@ class UiWorkflow:
     root: UiGraph
     definitions: Mapping[str, UiGraph]
     last_id: int
-    raw: dict[str, object]
+
+    def class_names(self) -> set[str]:
+        """The classes of all nodes that are not sub-graphs."""
+        graphs = (self.root, *self.definitions.values())
+        return {node.type for graph in graphs for node in graph.nodes.values()} - self.definitions.keys()
 
 
 def is_ui(data: object) -> TypeGuard[Mapping[object, object]]:
@@ -128,7 +132,7 @@ def read_ui(data: Mapping[object, object], what: str) -> UiWorkflow:
         raise NotAWorkflow(f"{what} holds {count:,} nodes; the most that is read is {MAX_NODES:,}")
     if not root.nodes:
         raise NotAWorkflow(f"{what} holds no nodes")
-    return UiWorkflow(root, definitions, _last_id(data), cast("dict[str, object]", dict(data)))
+    return UiWorkflow(root, definitions, _last_id(data))
 
 
 def _last_id(data: Mapping[object, object]) -> int:

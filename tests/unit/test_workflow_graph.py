@@ -125,7 +125,7 @@ UI = (DATA / "ui_format.json").read_text()
         ("\n3", "the text holds a single value"),
         ("{}", "the text holds no nodes"),
         (UI, "the text is in ComfyUI's UI format; in ComfyUI use Workflow > Export (API) and load that file"),
-        (b"\x89PNG\r\n\x1a\n", "the data is a picture"),
+        (b"\x89PNG\r\n\x1a\n", "the data holds no workflow: ComfyUI did not make it"),
         ('{"1":' * 100_000, "the text is nested too deeply"),
         ('{"1": ' + "1" * 5000 + "}", "more digits than can be read"),
         (
