@@ -88,6 +88,26 @@ class InputSpec:
         return _DEFAULTS.get(self.widget_type, "")
 
     @property
+    def limits(self) -> tuple[float | None, float | None]:
+        """The smallest and the largest number allowed, None where there is no limit."""
+        low, high = self.options.get("min"), self.options.get("max")
+        return low if isinstance(low, int | float) else None, high if isinstance(high, int | float) else None
+
+    @property
+    def least(self) -> int:
+        """How many inputs an autogrow input has at least."""
+        template = self.options.get("template")
+        found = template.get("min") if is_mapping(template) else None
+        return found if isinstance(found, int) else 1
+
+    def grown_name(self, number: int) -> str:
+        """The name of the autogrow input of that number, without the group's."""
+        template = self.options.get("template")
+        names = _items(template.get("names")) if is_mapping(template) else []
+        prefix = template.get("prefix") if is_mapping(template) else None
+        return str(names[number]) if number < len(names) else f"{prefix or ''}{number}"
+
+    @property
     def allowed_types(self) -> str:
         """The types that a match-type input takes, with commas between them."""
         template = self.options.get("template")
