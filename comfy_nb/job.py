@@ -162,6 +162,8 @@ class Job(concurrent.futures.Future[Outputs]):
         job.
         """
         self._wait(timeout)
+        if self._view is not None:
+            self._view.settle()
         return super().result(0)
 
     def exception(self, timeout: float | None = None) -> BaseException | None:
@@ -244,6 +246,18 @@ class Job(concurrent.futures.Future[Outputs]):
         """Take no previews any more, and let go of those that are here; the job itself goes on."""
         self._comfy.loop.call(self._prompt.stop_previews)
         self._comfy.announce(self)
+
+    def freeze(self, max_bytes: int | None = None) -> None:
+        """Leave the final picture and a one-line summary where the live view is displayed, and close the view.
+
+        Waits like `exception()`: whatever became of the job, its output needs no kernel and no widgets from then on.
+        `max_bytes` bounds it, by default as `configure(saved=…)` says.
+        """
+        self.exception()
+        self.view.freeze(max_bytes)
+
+    def _ipython_display_(self) -> None:
+        self.view.show()
 
     def _repr_mimebundle_(self, **_: Any) -> tuple[dict[str, Any], dict[str, Any]]:
         return bundle(self.view, text=repr(self))

@@ -18,7 +18,7 @@ from typing import Literal
 
 from comfy_nb.errors import OutputError
 
-__all__ = ["Blob", "Kind", "Store", "configure", "get_store"]
+__all__ = ["Blob", "Kind", "Store", "configure", "get_store", "saved_limit"]
 
 Kind = Literal["steps", "outputs"]
 MB = 1 << 20
@@ -158,14 +158,31 @@ def get_store() -> Store:
     return _store
 
 
-def configure(*, steps: int | None = None, outputs: int | None = None, spill: int | None = None) -> None:
+_saved_limit = 150_000
+
+
+def saved_limit() -> int:
+    """How many bytes a saved notebook keeps of each job at most."""
+    return _saved_limit
+
+
+def configure(
+    *,
+    steps: int | None = None,
+    outputs: int | None = None,
+    spill: int | None = None,
+    saved: int | None = None,
+) -> None:
     """Set how many bytes are kept: `steps` and `outputs` in memory, `spill` on disk for what does not fit.
 
+    `saved` is for each job in a saved notebook, 150,000 by default: its picture and summary; with 0 the summary alone.
     Takes effect with the next thing that is stored. Raises `ValueError` for a negative size.
     """
-    for name, size in (("steps", steps), ("outputs", outputs), ("spill", spill)):
+    global _saved_limit  # noqa: PLW0603 - a setting of the process
+    for name, size in (("steps", steps), ("outputs", outputs), ("spill", spill), ("saved", saved)):
         if size is not None and size < 0:
             raise ValueError(f"{name} is a size in bytes and cannot be negative, but {size} was given.")
     _store.caps["steps"] = _store.caps["steps"] if steps is None else steps
     _store.caps["outputs"] = _store.caps["outputs"] if outputs is None else outputs
     _store.spill_cap = _store.spill_cap if spill is None else spill
+    _saved_limit = _saved_limit if saved is None else saved

@@ -1,17 +1,18 @@
 """What a notebook shows and stores of an object of ours: the live widget, and what stands in for it.
 
-A front end shows the widget if it can. Where it cannot (a saved notebook on a web page, an export, a terminal), it
-shows the picture, else the HTML, else the text.
+A front end shows the widget if it can. Where it cannot (an export, a web page, a terminal), it shows the HTML, else
+the picture, else the text.
 """
 
 from __future__ import annotations
 
 import base64
+import sys
 from collections.abc import Mapping
 from html import escape
 from typing import Any, cast
 
-__all__ = ["WIDGET", "bundle", "summary_html"]
+__all__ = ["WIDGET", "bundle", "publish", "replace", "static_bundle", "summary_html"]
 
 WIDGET = "application/vnd.jupyter.widget-view+json"
 
@@ -38,6 +39,47 @@ def summary_html(headline: str, details: Mapping[str, str] | None = None) -> str
         f"<dt>{escape(name)}</dt><dd>{escape(value)}</dd>" for name, value in (details or {}).items()
     )
     return f"<div><strong>{escape(headline)}</strong>{f'<dl>{rows}</dl>' if rows else ''}</div>"
+
+
+def static_bundle(text: str, *, jpeg: bytes = b"", mark: str = "") -> dict[str, str]:
+    """A line of text under a picture, by media type, for front ends that know no widgets or no HTML.
+
+    `mark` is a class for style sheets. An empty text makes an output that shows nothing.
+    """
+    data = base64.b64encode(jpeg).decode("ascii")
+    look = "display:block;max-width:100%;height:auto;border-radius:4px;margin-bottom:4px"
+    picture = f'<img alt="" style="{look}" src="data:image/jpeg;base64,{data}">' if data else ""
+    marked = f'<div class="{mark}">' if mark else "<div>"
+    images = {"image/jpeg": data} if data else {}
+    return {"text/plain": text, "text/html": f"{marked}{picture}{escape(text)}</div>", **images}
+
+
+def publish(name: str, data: Mapping[str, Any]) -> None:
+    """Display something in the cell that runs, under a name by which it can be replaced."""
+    _publish(name, data, update=False)
+
+
+def replace(name: str, data: Mapping[str, Any]) -> None:
+    """Put something else where `name` is displayed; from any thread. Does nothing where nothing can be replaced."""
+    if _can_replace():
+        _publish(name, data, update=True)
+
+
+def _publish(name: str, data: Mapping[str, Any], *, update: bool) -> None:
+    shell = _shell()
+    if shell is not None:
+        shell.display_pub.publish(dict(data), {}, transient={"display_id": name}, update=update)
+
+
+def _can_replace() -> bool:
+    """Not in a terminal, where a second output would only be one more line."""
+    return getattr(_shell(), "kernel", None) is not None
+
+
+def _shell() -> Any | None:
+    """The running IPython, or None; never imports it."""
+    ipython = sys.modules.get("IPython")
+    return ipython.get_ipython() if ipython else None
 
 
 def _widget_part(view: object) -> _Bundle:

@@ -17,6 +17,7 @@ from comfy_nb.run import FINAL
 from comfy_nb.snapshot import Snapshot, plan_view
 from comfy_nb.widgets import pictures
 from comfy_nb.widgets.bridge import Bridge, hub_of
+from comfy_nb.widgets.saved import Saved
 from comfy_nb.widgets.source import ShownOutput, Source
 
 __all__ = ["JobView"]
@@ -45,6 +46,7 @@ class JobView(anywidget.AnyWidget):
         # Kept: at the interpreter's end a widget is closed once more, when no new loop can be started.
         self._loop = get_loop()
         self._bridge = Bridge(self._post, partial(self.set_trait, "state"), hub_of(self._loop))
+        self._saved = Saved(source, self._loop)
         self._stop: Callable[[], None] | None = None
         self._told: tuple[object, ...] = ()
         super().__init__(plan=plan_view(source.plan(), source.server), state=source.snapshot().state())
@@ -61,6 +63,23 @@ class JobView(anywidget.AnyWidget):
     def _repr_mimebundle_(self, **kwargs: Any) -> tuple[dict[str, Any], dict[str, Any]] | None:
         self._loop.call(self._bridge.displayed)
         return super()._repr_mimebundle_(**kwargs)  # pyright: ignore[reportUnknownVariableType, reportUnknownMemberType] - anywidget says only "dict"
+
+    def show(self) -> None:
+        """Display it in the cell that runs, and beside it what a saved notebook will show."""
+        made = self._repr_mimebundle_()  # None once it is closed
+        self._saved.show(made[0] if made else None)
+
+    def _ipython_display_(self) -> None:
+        self.show()
+
+    def settle(self) -> None:
+        """Wait a moment, if the view is on display, until what a saved notebook keeps of the ended job is there."""
+        self._saved.settle()
+
+    def freeze(self, max_bytes: int | None = None) -> None:
+        """Put the final picture and a summary in place of the view wherever it is displayed, and close it."""
+        self._saved.freeze(max_bytes)
+        self.close()
 
     def __repr__(self) -> str:
         return f"<JobView {self._source.plan().title!r} {self._source.snapshot()}>"
@@ -98,6 +117,7 @@ class JobView(anywidget.AnyWidget):
         elif told != self._told:
             self._bridge.finish(state)
             self._spawn(self._keep_poster(snapshot))
+            self._spawn(self._saved.fill())
         self._told = told
 
     def _post(self, content: dict[str, Any], buffers: list[bytes]) -> None:

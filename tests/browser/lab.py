@@ -225,6 +225,8 @@ class Notebook:
         raise AssertionError(f"waited {limit:g} s for {what}")
 
     def close(self) -> None:
-        """Shut the kernel down and close the page."""
+        """Shut the kernel down and close the page. Doing so twice is harmless."""
+        if self.page.is_closed():
+            return
         self.page.evaluate("() => window.jupyterapp.shell.currentWidget.sessionContext.shutdown()")
         self.page.close()
