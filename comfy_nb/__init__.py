@@ -28,6 +28,7 @@ from comfy_nb.errors import (
     UnknownNode,
     WorkflowError,
     WorkflowInvalid,
+    WorkflowProblems,
 )
 from comfy_nb.job import Job
 from comfy_nb.kernel.nesting import allow_nested_asyncio
@@ -61,6 +62,7 @@ __all__ = [
     "Workflow",
     "WorkflowError",
     "WorkflowInvalid",
+    "WorkflowProblems",
     "allow_nested_asyncio",
     "as_completed",
     "configure",
