@@ -37,17 +37,19 @@ from comfy_nb.snapshot import Snapshot
 from comfy_nb.store import configure
 from comfy_nb.waiting import as_completed, wait
 from comfy_nb.workflow.graph import Workflow
+from comfy_nb.workflow.values import RANDOM
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "RANDOM",
     "Comfy",
     "ComfyError",
     "ConnectionFailed",
     "ExecutionFailed",
     "Job",
-    "JobCancelled",
     "JobBoard",
+    "JobCancelled",
     "JobError",
     "JobLost",
     "JobNotStarted",

@@ -113,7 +113,8 @@ class WorkflowProblems(WorkflowError):
     """Parts of a workflow cannot be converted, or would be refused; `problems` names each node and input."""
 
     def __init__(self, message: str, problems: tuple[Problem, ...] = ()) -> None:
-        super().__init__("\n".join([f"{message}:", *(f"- {problem}" for problem in problems)]))
+        lines = [f"- {problem}" for problem in problems]
+        super().__init__("\n".join([f"{message}:", *lines]) if lines else message)
         self.problems = problems
 
 

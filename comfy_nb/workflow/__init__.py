@@ -2,6 +2,6 @@
 
 from comfy_nb.workflow.graph import Node, Workflow
 from comfy_nb.workflow.plan import Plan, PlanNode, make_plan
-from comfy_nb.workflow.values import Link
+from comfy_nb.workflow.values import RANDOM, Link
 
-__all__ = ["Link", "Node", "Plan", "PlanNode", "Workflow", "make_plan"]
+__all__ = ["RANDOM", "Link", "Node", "Plan", "PlanNode", "Workflow", "make_plan"]

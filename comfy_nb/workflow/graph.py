@@ -1,20 +1,24 @@
-"""A workflow in API format, and handles on its nodes."""
+"""A workflow: loaded from anything, edited by name, compared, and sent as an API-format prompt."""
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable, Iterator, Mapping
-from operator import index
-from typing import Any, Self, SupportsIndex, cast
+import json
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, Self
 
-from comfy_nb.errors import Problem, UnknownNode, WorkflowError
-from comfy_nb.workflow.classes import Classes
-from comfy_nb.workflow.describe import node_line, workflow_table
+from comfy_nb.errors import Problem, WorkflowError
+from comfy_nb.workflow.classes import Classes, NodeClass
+from comfy_nb.workflow.describe import workflow_html, workflow_table
+from comfy_nb.workflow.diff import Diff, diff
 from comfy_nb.workflow.loading import load
-from comfy_nb.workflow.names import Names, clip
+from comfy_nb.workflow.names import clip
+from comfy_nb.workflow.node import Graph, Node, Prepared
 from comfy_nb.workflow.reading import Source, clean
 from comfy_nb.workflow.sources import Lookup, offered
-from comfy_nb.workflow.values import ApiNode, Json, Link, Prompt, as_json, copy_json, read_value
+from comfy_nb.workflow.values import ApiNode, copy_json, drawn
 
 __all__ = ["Node", "Workflow"]
 
@@ -39,10 +43,11 @@ class Workflow:
         `name` is used as a title. `ui` is the UI-format graph that the prompt was made of, if there was one: it
         goes into the files that jobs save, so that ComfyUI opens them as before.
         """
-        self._graph = _Graph(clean(prompt, "the dict"))
+        self._graph = Graph(clean(prompt, "the dict"))
         self._ui = None if ui is None else dict(ui)
         self.name = name
         self.notes: tuple[Problem, ...] = ()
+        self.classes: Mapping[str, NodeClass] = {}
 
     @classmethod
     def load(
@@ -73,7 +78,7 @@ class Workflow:
         """`load`, with the classes that `lookup` gives for their names."""
         found = load(source, lookup, strict=strict)
         made = cls(found.prompt, name=found.name, ui=found.ui)
-        made.notes = found.notes
+        made.notes, made.classes = found.notes, found.classes
         return made
 
     @classmethod
@@ -119,23 +124,23 @@ class Workflow:
         A path is a node's title, class or id, a dot, and the input's name; where both hold dots, the longest
         title wins. Raises `UnknownNode`, `UnknownInput`, `AmbiguousName`, or `WorkflowError` for a bad value.
         """
-        changes: dict[tuple[str, str], Json] = {}
+        changes: dict[tuple[str, str], Prepared] = {}
         for path, value in values.items():
             place = self._graph.names.resolve(path)
             if place in changes:
                 where = f"{clip(place[1])!r} of {self._graph.names.label(place[0])}"
                 raise WorkflowError(f"two of the paths mean the same input, {where}")
-            changes[place] = self._graph.api_value(*place, value)
+            changes[place] = self._graph.prepare(*place, value)
         for (node_id, input_name), value in changes.items():
-            self._graph.prompt[node_id]["inputs"][input_name] = value
+            self._graph.put(node_id, input_name, value)
         return self
 
     def to_api(self) -> dict[str, ApiNode]:
-        """The API-format prompt, as a copy; every node has a `_meta` title."""
+        """The API-format prompt, as a copy; every node has a `_meta` title, and what is `RANDOM` is drawn."""
         return {
             node_id: {
                 "class_type": node["class_type"],
-                "inputs": {name: copy_json(value) for name, value in node["inputs"].items()},
+                "inputs": {name: drawn(copy_json(value)) for name, value in node["inputs"].items()},
                 "_meta": {"title": node["_meta"]["title"]},
             }
             for node_id, node in self._graph.prompt.items()
@@ -145,150 +150,36 @@ class Workflow:
         """A workflow of its own, with the same nodes."""
         other = type(self)(self._graph.prompt, name=self.name, ui=self._ui)
         other.notes = self.notes
+        other.classes = self.classes
+        other._graph.uploads.update(self._graph.uploads)  # noqa: SLF001 - one of ours
         return other
+
+    def diff(self, other: Workflow) -> Diff:
+        """What changes from this workflow to another: nodes by id, and their inputs, titles and classes."""
+        return diff(self._graph.prompt, other._graph.prompt)
+
+    def save(self, path: str | os.PathLike[str]) -> Path:
+        """Write the API-format prompt as JSON, which `load` and ComfyUI read; returns where."""
+        target = Path(path)
+        target.write_text(json.dumps(self.to_api(), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        return target
+
+    @property
+    def uploads(self) -> dict[str, bytes]:
+        """The files that jobs of this workflow upload, by the names that its inputs hold."""
+        held = {
+            value
+            for node in self._graph.prompt.values()
+            for value in node["inputs"].values()
+            if isinstance(value, str)
+        }
+        return {name: data for name, data in self._graph.uploads.items() if name in held}
 
     def _ipython_key_completions_(self) -> list[str]:
         return list(self._graph.names)
 
     def __repr__(self) -> str:
-        return workflow_table(self._graph.prompt, self.name)
+        return workflow_table(self._graph.prompt, self.name, self.classes)
 
-
-class Node:
-    """One node of a workflow. Its inputs are read and set by name.
-
-    `node["mode.steps"]` always works. `node.steps` is the same for names that are Python names and not the
-    node's own: id, title, class_type, inputs, add_input. An input that is linked reads as a `Link`;
-    setting it to a value cuts the link. To link, set a node (its first output), or a pair such as `(node, 1)`
-    or `("4", 1)`.
-    """
-
-    __slots__ = ("_graph", "_id")
-    _graph: _Graph
-    _id: str
-
-    def __init__(self, graph: _Graph, node_id: str) -> None:
-        object.__setattr__(self, "_graph", graph)
-        object.__setattr__(self, "_id", node_id)
-
-    @property
-    def id(self) -> str:
-        """Its id in the API format, such as "3", or "12:3" inside a sub-graph."""
-        return self._id
-
-    @property
-    def title(self) -> str:
-        """Its title; the class if it has none."""
-        return self._node["_meta"]["title"]
-
-    @property
-    def class_type(self) -> str:
-        """Its class, such as "KSampler"."""
-        return self._node["class_type"]
-
-    @property
-    def inputs(self) -> Mapping[str, Any]:
-        """All inputs and what they hold at this moment; links as `Link`."""
-        return {name: read_value(value) for name, value in self._node["inputs"].items()}
-
-    def add_input(self, name: str, value: object) -> None:
-        """Sets an input that may not be there yet, such as an optional one that the file leaves out.
-
-        Only the server knows which inputs a class has; it ignores those that it does not know.
-        """
-        self._node["inputs"][name] = self._graph.api_value(self._id, name, value)
-
-    def __getitem__(self, name: str) -> Any:
-        """What an input holds. Raises `UnknownInput`."""
-        if name not in self._node["inputs"]:
-            raise self._graph.names.unknown_input(self._id, name)
-        return read_value(self._node["inputs"][name])
-
-    def __setitem__(self, name: str, value: object) -> None:
-        """Sets an input that the node has. Raises `UnknownInput`, or `WorkflowError` for a bad value."""
-        if name not in self._node["inputs"]:
-            raise self._graph.names.unknown_input(self._id, name)
-        self.add_input(name, value)
-
-    def __contains__(self, name: object) -> bool:
-        """Whether there is an input of that name."""
-        return name in self._node["inputs"]
-
-    def __iter__(self) -> Iterator[str]:
-        """The names of the inputs."""
-        return iter(list(self._node["inputs"]))
-
-    def __getattr__(self, name: str) -> Any:
-        # Called only for names that are not the node's own.
-        return self[name]
-
-    def __setattr__(self, name: str, value: object) -> None:
-        if hasattr(type(self), name):
-            raise AttributeError(
-                f"{name!r} is the node's own and cannot be set; for an input use node[{name!r}]"
-            )
-        self[name] = value
-
-    def __dir__(self) -> Iterable[str]:
-        return [*super().__dir__(), *(name for name in self if name.isidentifier())]
-
-    def _ipython_key_completions_(self) -> list[str]:
-        return list(self)
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Node) and self._graph is other._graph and self._id == other._id
-
-    def __hash__(self) -> int:
-        return hash((id(self._graph), self._id))
-
-    def __reduce__(self) -> tuple[type[Node], tuple[_Graph, str]]:
-        return Node, (self._graph, self._id)
-
-    def __repr__(self) -> str:
-        return node_line(self._id, self._node)
-
-    @property
-    def _node(self) -> ApiNode:
-        return self._graph.prompt[self._id]
-
-
-class _Graph:
-    """What a workflow and the handles on its nodes share."""
-
-    def __init__(self, prompt: Prompt) -> None:
-        self.prompt = prompt
-        self.names = Names(prompt)
-
-    def api_value(self, node_id: str, input_name: str, value: object) -> Json:
-        """A value as the API format writes it, links included."""
-        link = self._as_link(value)
-        if link is not None:
-            return [link.node_id, link.slot]
-        json_value = as_json(value, f"{self.names.label(node_id)}, input {clip(input_name)!r}")
-        return {"__value__": json_value} if isinstance(json_value, list) else json_value
-
-    def _as_link(self, value: object) -> Link | None:
-        """The link that a node, or a pair of node (or id) and output number, means, else None."""
-        if isinstance(value, Node):
-            return Link(self._own_id(value), 0)
-        if not isinstance(value, list | tuple):
-            return None
-        match cast("list[object] | tuple[object, ...]", value):
-            case [Node() | str() as node, SupportsIndex() as slot]:
-                return Link(self._own_id(node), index(slot))
-            # A list of two numbers is a value.
-            case [SupportsIndex() as number, SupportsIndex() as slot] if isinstance(value, tuple):
-                return Link(self._own_id(str(index(number))), index(slot))
-            case _:
-                return None
-
-    def _own_id(self, node: Node | str) -> str:
-        if isinstance(node, str):
-            if node not in self.prompt:
-                raise UnknownNode(f"a link to {clip(node)!r} leads nowhere: there is no node of that id")
-            return node
-        if node != Node(self, node.id):
-            raise WorkflowError(
-                f"{clip(node.title)!r} is a node of another workflow, so no link can lead to it"
-            )
-        return node.id
+    def _repr_html_(self) -> str:
+        return workflow_html(self._graph.prompt, self.name, self.classes)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import cast
 
 from comfy_nb.errors import NotAWorkflow, Problem, WorkflowProblems
+from comfy_nb.workflow.classes import NodeClass
 from comfy_nb.workflow.convert import convert
 from comfy_nb.workflow.reading import Source, read
 from comfy_nb.workflow.sources import Lookup
@@ -23,6 +25,7 @@ class Made:
     ui: dict[str, object] | None
     name: str
     notes: tuple[Problem, ...] = ()
+    classes: Mapping[str, NodeClass] = field(default_factory=dict[str, NodeClass])
 
 
 def load(source: Source, lookup: Lookup | None, *, strict: bool) -> Made:
@@ -48,4 +51,4 @@ def load(source: Source, lookup: Lookup | None, *, strict: bool) -> Made:
         )
     if not converted.prompt:
         raise NotAWorkflow(f"{found.what} holds no node that would run")
-    return Made(converted.prompt, found.ui, found.name, (*converted.problems, *converted.notes))
+    return Made(converted.prompt, found.ui, found.name, (*converted.problems, *converted.notes), classes)

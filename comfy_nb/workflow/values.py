@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+import secrets
 from collections.abc import Mapping
 from typing import Any, NamedTuple, TypedDict, TypeGuard, cast
 
@@ -38,6 +39,30 @@ class Link(NamedTuple):
 
     node_id: str
     slot: int = 0
+
+
+class _Random(int):
+    """The type of `RANDOM`. It is a number, 0, so that nothing breaks where it is not known."""
+
+    def __repr__(self) -> str:
+        return "RANDOM"
+
+    __str__ = __repr__
+
+    def __reduce__(self) -> str:
+        return "RANDOM"  # there is only one
+
+
+RANDOM: int = _Random()
+"""A seed to be drawn anew for every job: `wf["KSampler"].seed = RANDOM`. The job's parameters have what was drawn."""
+
+SEEDS = 2**50
+"""Drawn seeds are below this, as in ComfyUI's own front end: JavaScript keeps such numbers exact."""
+
+
+def drawn(value: Json) -> Json:
+    """The value; a number where it is `RANDOM`."""
+    return secrets.randbelow(SEEDS) if value is RANDOM else value
 
 
 def is_mapping(value: object) -> TypeGuard[Mapping[object, object]]:
@@ -81,6 +106,8 @@ def as_json(value: object, where: str) -> Json:
 
     Raises `WorkflowError`, starting with `where`, for anything that JSON cannot carry.
     """
+    if value is RANDOM:
+        return RANDOM
     try:
         text = json.dumps(value, allow_nan=False, ensure_ascii=False, default=_plain)
         text.encode()
