@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import re
 import threading
+import uuid
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
@@ -17,14 +18,14 @@ from comfy_nb.client.loop import get_loop
 from comfy_nb.comfy import Comfy
 from comfy_nb.errors import ComfyError
 from comfy_nb.job import Job
-from comfy_nb.kernel.display import bundle
+from comfy_nb.kernel.display import WIDGET, publish, replace
 from comfy_nb.others import OtherJob, Others
 from comfy_nb.outputs import Output
 from comfy_nb.run import FINAL
 from comfy_nb.widgets.board_view import BoardView, Wishes
 from comfy_nb.widgets.details import describe
 from comfy_nb.widgets.rows import sort_rank
-from comfy_nb.widgets.sheets import contact_sheet, summary
+from comfy_nb.widgets.sheets import contact_sheet, sheet_bundle
 from comfy_nb.widgets.titles import Titles
 
 __all__ = ["JobBoard"]
@@ -32,6 +33,7 @@ __all__ = ["JobBoard"]
 KEPT_JOBS = 1000  # finished ones on a board
 UNDO_SECONDS = 15.0  # for which dismissed jobs can be had back
 SHEET_PICTURES = 24
+BESIDE = "cnb-saved"  # the style sheet hides it behind a live board
 
 Change = dict[str, Any]
 Observer = Callable[[Change], object]
@@ -63,8 +65,10 @@ class JobBoard:
         self._connections = list(connections)
         servers = [comfy.address.short for comfy in connections] + [job.source.server for job in given]
         self._servers = list(dict.fromkeys(servers))
-        self._closed = False
-        wishes = Wishes(self._choose, self._dismiss, self._undo, self._describe)
+        self._closed = self._displayed = False
+        name = uuid.uuid4().hex
+        self._live_id, self._beside_id = f"comfy_nb-{name}-live", f"comfy_nb-{name}-saved"
+        wishes = Wishes(self._choose, self._dismiss, self._undo, self._describe, self._rest)
         self._view = BoardView(wishes, self._servers)
         self._stops = [comfy.watch(self._take_in) for comfy in connections]
         self._others = [
@@ -207,12 +211,17 @@ class JobBoard:
         """The widget."""
         return self._view
 
-    def _repr_mimebundle_(self, **_: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+    def _ipython_display_(self) -> None:
+        """The live board, and beside it what a saved notebook shows, filled in whenever the board is at rest."""
         self._look()
-        newest = [key for key, _ in reversed(self._keyed())]
-        sheet = contact_sheet(self._view.newest_thumbs(newest, SHEET_PICTURES))
-        rows = [(self._titles.title(key), str(job.snapshot())) for key, job in reversed(self._keyed())]
-        return bundle(self._view, text=repr(self), html=summary(repr(self)[1:-1], rows), png=sheet)
+        live: Any = self._view._repr_mimebundle_()  # pyright: ignore[reportPrivateUsage] - IPython's protocol
+        if live is None:
+            publish(self._live_id, self._still())
+            return
+        publish(self._live_id, {WIDGET: live[0][WIDGET], "text/plain": repr(self)})
+        publish(self._beside_id, sheet_bundle("", (), b"", mark=BESIDE))
+        self._displayed = True
+        self._loop.call(self._rest)
 
     def __repr__(self) -> str:
         counts: dict[str, int] = {}
@@ -222,6 +231,22 @@ class JobBoard:
         return f"<JobBoard: {told}>"
 
     # -- inside ----------------------------------------------------------------------------------------------------
+
+    def _still(self) -> dict[str, str]:
+        """What the board shows now, standing still. For the workers."""
+        newest = self._keyed()[::-1]
+        sheet = contact_sheet(self._view.newest_thumbs([key for key, _ in newest], SHEET_PICTURES))
+        self._loop.call(self._view.keep_sheet, sheet)
+        rows = [(self._titles.title(key), str(job.snapshot())) for key, job in newest]
+        return sheet_bundle(repr(self)[1:-1], rows, sheet, mark=BESIDE)
+
+    def _rest(self) -> None:
+        """Nothing runs or waits, or a while has passed: renew what a saved notebook shows."""
+        if self._displayed and not self._closed:
+            self._loop.run(self._renew())
+
+    async def _renew(self) -> None:
+        replace(self._beside_id, await self._loop.work(self._still))
 
     def _keyed(self) -> list[tuple[int, Job]]:
         with self._lock:

@@ -72,6 +72,8 @@ async def _answer(stage: Stage, script: Script, scope: Scope, body: Any) -> Page
         case "GET", "history", prompt_id:
             found = stage.find(prompt_id)
             return Page.json({prompt_id: found.history} if found and found.history else {})
+        case "GET", "history":
+            return _last_history(stage, scope)
         case "POST", "interrupt":
             target = text(mapping(body).get("prompt_id"))
             stage.stop_running(target or None if since(stage.version, "0.3.57") else None)
@@ -87,6 +89,14 @@ async def _answer(stage: Stage, script: Script, scope: Scope, body: Any) -> Page
             return NOTHING
         case _:
             return NOT_ALLOWED
+
+
+def _last_history(stage: Stage, scope: Scope) -> Page:
+    """Those that are over, oldest first: all, or the last `max_items`."""
+    query = parse_qs(scope["query_string"].decode())
+    over = {prompt.id: prompt.history for prompt in stage.prompts if prompt.history is not None}
+    count = int(query.get("max_items", [str(len(over))])[0])
+    return Page.json(dict(list(over.items())[max(0, len(over) - count) :]))
 
 
 async def _post_prompt(stage: Stage, script: Script, body: Any) -> Page:

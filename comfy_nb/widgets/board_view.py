@@ -18,7 +18,7 @@ import traitlets
 from comfy_nb.client.loop import get_loop
 from comfy_nb.events import Event, Preview
 from comfy_nb.run import FINAL
-from comfy_nb.widgets.bridge import Bridge, hub_of
+from comfy_nb.widgets.bridge import Bridge, Cancellable, hub_of
 from comfy_nb.widgets.job_view import JobView
 from comfy_nb.widgets.rows import Row, row_of
 from comfy_nb.widgets.source import ShownOutput, Source
@@ -30,6 +30,7 @@ STATIC = Path(__file__).parent / "static"
 log = logging.getLogger("comfy_nb")
 
 DELTAS_PER_SECOND = 4.0
+REST_AFTER = 1.0  # seconds without news
 MAX_OPEN = 4  # detail views at a time
 MAX_KEYS = 10_000  # in one message of a page
 
@@ -39,13 +40,14 @@ class Wishes:
     """What a page may wish of who holds the jobs. Called on the loop thread, with keys of jobs that are here.
 
     `dismiss` takes jobs off the board that have ended, `undo` brings back those that were dismissed last. `describe`
-    gives what the detail view says beside the job's own view.
+    gives what the detail view says beside the job's own view. `rest` hears that nothing runs or waits any more.
     """
 
     choose: Callable[[Sequence[int]], object]
     dismiss: Callable[[Sequence[int]], object]
     undo: Callable[[], object]
     describe: Callable[[int], dict[str, Any]]
+    rest: Callable[[], object]
 
 
 @dataclass
@@ -82,7 +84,8 @@ class BoardView(anywidget.AnyWidget):
         self._undoable = 0
         self._details: dict[tuple[str, int], JobView] = {}
         self._deltas = self._bridge.slot(self._send_deltas, DELTAS_PER_SECOND)
-        self._thumbs = Thumbs(self._loop, self._outputs_of, self._message)
+        self._thumbs = Thumbs(self._loop, self._outputs_of, self._message, self._settle)
+        self._resting: Cancellable | None = None
         self._closed = False
         super().__init__(counts={"v": 1})
         self.on_msg(self._hear)  # pyright: ignore[reportUnknownMemberType] - ipywidgets is untyped
@@ -151,6 +154,11 @@ class BoardView(anywidget.AnyWidget):
         """Up to `count` thumbnails of these jobs that are there already."""
         return self._thumbs.newest(keys, count)
 
+    def keep_sheet(self, sheet: bytes) -> None:
+        """Have this contact sheet in the widget's state, for notebooks that save it."""
+        if not self._closed:
+            self.set_trait("sheet", sheet)
+
     # -- what happens to jobs --------------------------------------------------------------------------------------
 
     def _follow(self, key: int, event: Event) -> None:
@@ -171,6 +179,8 @@ class BoardView(anywidget.AnyWidget):
             self._bridge.drop(str(key))
         if snapshot.status in FINAL and before != snapshot.status and snapshot.outputs:
             self._thumbs.ended(key)
+        if snapshot.status in FINAL and before != snapshot.status:
+            self._settle()
         told = (snapshot.status, snapshot.stopping, snapshot.previews, snapshot.position, shown.title)
         urgent, shown.told = told != shown.told, told
         self._put(row, urgent=urgent)
@@ -181,6 +191,17 @@ class BoardView(anywidget.AnyWidget):
             return
         content = {"i": key, "a": preview.step, "b": preview.of, "p": round(snapshot.progress, 4)}
         self._bridge.stream(str(key)).frame(content, preview.image)
+
+    def _settle(self) -> None:
+        """A job has ended, or its thumbnail is there: soon, if nothing follows, the board is at rest."""
+        if self._resting is not None:
+            self._resting.cancel()
+        self._resting = self._loop.call_later(REST_AFTER, self._rest)
+
+    def _rest(self) -> None:
+        self._resting = None
+        if not self._closed and all(shown.row.get("s") in FINAL for shown in self._shown.values()):
+            self._wishes.rest()
 
     def _release(self, key: int) -> None:
         self._bridge.drop(str(key))

@@ -18,7 +18,7 @@ Row = dict[str, Any]
 
 MAX_ROW = 300  # bytes of JSON
 # Bytes of JSON that a text may take.
-TITLE, NODE, MESSAGE, OWNER = 84, 36, 92, 36
+TITLE, NODE, MESSAGE, OWNER = 80, 32, 72, 32
 
 
 def row_of(key: int, snapshot: Snapshot, title: str, server: int = 0) -> Row:

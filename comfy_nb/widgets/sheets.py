@@ -1,30 +1,33 @@
-"""A board that stands still: one picture of many, and a list in words, for notebooks that are read without a kernel."""
+"""A board that stands still: one picture of many and a list in words, for notebooks that are read without a kernel.
+
+Decodes and encodes: for the workers.
+"""
 
 from __future__ import annotations
 
+import base64
 import io
 from collections.abc import Sequence
 from html import escape
 
 from PIL import Image
 
-__all__ = ["contact_sheet", "summary"]
+__all__ = ["contact_sheet", "sheet_bundle"]
 
 COLUMNS = 6
-CELL = 112  # pixels
+CELLS = (144, 112, 80, 48)  # pixels; the first that fits is taken
 GAP = 4  # pixels
-MAX_BYTES = 150_000
+MAX_BYTES = 55_000  # of the picture, which a bundle holds twice, in four characters for three bytes
 MAX_ROWS = 60  # jobs in the list
 
 
-def contact_sheet(pictures: Sequence[bytes]) -> bytes | None:
-    """The pictures in rows of six, as a PNG of at most 150 kB; None if there are none. Decodes and encodes."""
+def contact_sheet(pictures: Sequence[bytes]) -> bytes:
+    """The pictures in rows of six, as a JPEG of at most 55 kB; empty if there are none."""
     if not pictures:
-        return None
-    for cell, colours in ((CELL, 256), (CELL, 64), (CELL // 2, 64)):
-        sheet = _sheet(pictures, cell).quantize(colours)
+        return b""
+    for cell in CELLS:
         out = io.BytesIO()
-        sheet.save(out, "PNG", optimize=True)
+        _sheet(pictures, cell).save(out, "JPEG", quality=82, optimize=True)
         if out.tell() <= MAX_BYTES:
             return out.getvalue()
     return contact_sheet(pictures[: len(pictures) // 2])
@@ -39,15 +42,22 @@ def _sheet(pictures: Sequence[bytes], cell: int) -> Image.Image:
             small = picture.convert("RGB")
         small.thumbnail((cell, cell), Image.Resampling.LANCZOS)
         column, row = place % columns, place // columns
-        corner = (cell - small.width) // 2, (cell - small.height) // 2
-        sheet.paste(small, (column * (cell + GAP) + corner[0], row * (cell + GAP) + corner[1]))
+        left, top = (cell - small.width) // 2, (cell - small.height) // 2
+        sheet.paste(small, (column * (cell + GAP) + left, row * (cell + GAP) + top))
     return sheet
 
 
-def summary(headline: str, rows: Sequence[tuple[str, str]]) -> str:
-    """The headline, and a list of titles and states, all as plain text in HTML."""
+def sheet_bundle(
+    headline: str, rows: Sequence[tuple[str, str]], jpeg: bytes, *, mark: str = ""
+) -> dict[str, str]:
+    """Picture, headline, and a list of titles and states as plain text, by media type. `mark` is a class."""
+    data = base64.b64encode(jpeg).decode("ascii")
+    look = "display:block;max-width:100%;height:auto;border-radius:4px;margin-bottom:4px"
+    picture = f'<img alt="" style="{look}" src="data:image/jpeg;base64,{data}">' if data else ""
     items = "".join(
         f"<li><bdi>{escape(title)}</bdi>: {escape(state)}</li>" for title, state in rows[:MAX_ROWS]
     )
     more = f"<p>… and {len(rows) - MAX_ROWS} more</p>" if len(rows) > MAX_ROWS else ""
-    return f"<div><strong>{escape(headline)}</strong>{f'<ul>{items}</ul>' if items else ''}{more}</div>"
+    listed = f"<ul>{items}</ul>{more}" if items else ""
+    html = f'<div class="{mark}">{picture}<strong>{escape(headline)}</strong>{listed}</div>'
+    return {"text/plain": headline, "text/html": html} | ({"image/jpeg": data} if data else {})

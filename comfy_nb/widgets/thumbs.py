@@ -6,13 +6,14 @@ through old jobs finds them ready. All methods are called on the loop thread.
 
 from __future__ import annotations
 
+import itertools
 import logging
 from collections import OrderedDict, deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from comfy_nb.client.loop import Loop
+from comfy_nb.client.loop import WORKERS, Loop
 from comfy_nb.errors import OutputError
 from comfy_nb.widgets import pictures
 from comfy_nb.widgets.source import ShownOutput
@@ -69,12 +70,19 @@ Send = Callable[[dict[str, Any], list[bytes]], object]
 
 
 class Thumbs:
-    """`outputs` gives those of a key, or None when it is not there any more; `send` takes a message and buffers."""
+    """`outputs` gives those of a key, or None when it is not there any more; `send` takes a message and buffers.
+
+    `made` is called whenever a thumbnail has been made.
+    """
 
     def __init__(
-        self, loop: Loop, outputs: Callable[[int], Sequence[ShownOutput] | None], send: Send
+        self,
+        loop: Loop,
+        outputs: Callable[[int], Sequence[ShownOutput] | None],
+        send: Send,
+        made: Callable[[], object],
     ) -> None:
-        self._loop, self._outputs, self._send = loop, outputs, send
+        self._loop, self._outputs, self._send, self._told = loop, outputs, send, made
         self._made: OrderedDict[int, Thumb] = OrderedDict()
         self._bytes = 0
         self._wanted: list[int] = []
@@ -96,9 +104,10 @@ class Thumbs:
         self._go_on()
 
     def newest(self, keys: Iterable[int], count: int) -> list[bytes]:
-        """Up to `count` pictures of these keys that are there already."""
-        found = (self._made[key].image for key in keys if key in self._made and self._made[key].image)
-        return [image for _, image in zip(range(count), found, strict=False)]
+        """Up to `count` pictures of these keys that are there already. From any thread."""
+        thumbs = (self._made.get(key) for key in keys)
+        images = (thumb.image for thumb in thumbs if thumb is not None and thumb.image)
+        return list(itertools.islice(images, count))
 
     def forget(self, key: int) -> None:
         """Let a thumbnail go."""
@@ -115,22 +124,24 @@ class Thumbs:
 
     def _go_on(self) -> None:
         """Keep both workers at what is wanted, and one at most at what is not."""
-        while self._wanted and len(self._working) < 2:
-            self._start(self._wanted.pop(0), wanted=True)
-        if self._spare and not self._working:
-            self._start(self._spare.pop(), wanted=False)
+        for key in [key for key in self._wanted if key not in self._working]:
+            if len(self._working) >= WORKERS:
+                return
+            if not self._start(key):
+                self._wanted.remove(key)
+        while self._spare and not self._working:
+            key = self._spare.pop()
+            if key not in self._made:
+                self._start(key)
 
-    def _start(self, key: int, *, wanted: bool) -> None:
-        if key in self._working:
-            return
+    def _start(self, key: int) -> bool:
         outputs = self._outputs(key)
-        if outputs is not None and (wanted or key not in self._made):
+        if outputs is not None:
             self._working.add(key)
-            self._loop.run(self._make(key, outputs, wanted=wanted))
-        elif self._spare and not self._working:
-            self._loop.call(self._go_on)
+            self._loop.run(self._make(key, outputs))
+        return outputs is not None
 
-    async def _make(self, key: int, outputs: Sequence[ShownOutput], *, wanted: bool) -> None:
+    async def _make(self, key: int, outputs: Sequence[ShownOutput]) -> None:
         try:
             thumb = await self._loop.work(make_thumb, outputs)
         except Exception:
@@ -145,9 +156,10 @@ class Thumbs:
         self._bytes += thumb.size
         while self._bytes > KEPT_BYTES:
             self.forget(next(iter(self._made)))
-        if wanted or key in self._wanted:
-            self._wanted = [other for other in self._wanted if other != key]
+        if key in self._wanted:
+            self._wanted.remove(key)
             self._deliver([key])
+        self._told()
         self._go_on()
 
     def _deliver(self, keys: Sequence[int]) -> None:
