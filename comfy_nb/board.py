@@ -10,7 +10,7 @@ import weakref
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from PIL import Image
 
@@ -22,11 +22,13 @@ from comfy_nb.kernel.display import WIDGET, publish, replace
 from comfy_nb.others import OtherJob, Others
 from comfy_nb.outputs import Output
 from comfy_nb.run import FINAL
-from comfy_nb.widgets.board_view import BoardView, Wishes
 from comfy_nb.widgets.details import describe
 from comfy_nb.widgets.rows import sort_rank
 from comfy_nb.widgets.sheets import contact_sheet, sheet_bundle
 from comfy_nb.widgets.titles import Titles
+
+if TYPE_CHECKING:
+    from comfy_nb.widgets.board_view import BoardView
 
 __all__ = ["JobBoard"]
 
@@ -68,6 +70,8 @@ class JobBoard:
         self._closed = self._displayed = False
         name = uuid.uuid4().hex
         self._live_id, self._beside_id = f"comfy_nb-{name}-live", f"comfy_nb-{name}-saved"
+        from comfy_nb.widgets.board_view import BoardView, Wishes  # noqa: PLC0415 - widgets load when one is wanted
+
         wishes = Wishes(self._choose, self._dismiss, self._undo, self._describe, self._rest)
         self._view = BoardView(wishes, self._servers)
         self._stops = [comfy.watch(self._take_in) for comfy in connections]
