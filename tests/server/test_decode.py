@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from comfy_nb.server.worlds import load_world
-from comfy_nb.server.worlds.landscapes import codec, library, scene
+from comfy_nb.server.worlds import codec, load_world
+from comfy_nb.server.worlds.landscapes import library, scene
 from comfy_nb.server.worlds.product import Choice
 
 CHOICES = [
@@ -38,7 +38,7 @@ def latent_of(world, choice, size=64):
 
 @pytest.mark.parametrize("choice", CHOICES, ids=lambda c: "-".join(scene.names(c)))
 def test_a_rendered_picture_encodes_to_its_latent(world, choice):
-    pixels = scene.to_pixels(scene.render(choice, 512, 512))
+    pixels = codec.to_pixels(scene.render(choice, 512, 512))
     residual = np.abs(world.encode(pixels[None])[0] - latent_of(world, choice)) / 2.0
     assert residual[:3].mean() < 0.02
 
@@ -48,12 +48,12 @@ def test_the_decoder_recognises_a_picture_and_draws_it_sharp(world, choice):
     latent = latent_of(world, choice)
     assert world.recognise(latent) == choice
     np.testing.assert_array_equal(
-        world.decode(latent[None])[0], scene.to_pixels(scene.render(choice, 512, 512))
+        world.decode(latent[None])[0], codec.to_pixels(scene.render(choice, 512, 512))
     )
 
 
 def test_a_picture_survives_pixels_and_back(world):
-    pixels = scene.to_pixels(scene.render(CHOICES[0], 512, 512))
+    pixels = codec.to_pixels(scene.render(CHOICES[0], 512, 512))
     np.testing.assert_array_equal(world.decode(world.encode(pixels[None]))[0], pixels)
 
 
@@ -70,7 +70,7 @@ def test_noise_is_only_enlarged(world):
     small = np.asarray(codec.preview(noise[0]), np.int16)
     assert pixels.min() >= small.min()
     assert pixels.max() <= small.max()
-    np.testing.assert_array_equal(pixels[0], scene.to_pixels(codec.enlarge(noise[0])))
+    np.testing.assert_array_equal(pixels[0], codec.to_pixels(codec.enlarge(noise[0])))
 
 
 def test_a_patchwork_keeps_what_was_put_in(world):
@@ -81,7 +81,7 @@ def test_a_patchwork_keeps_what_was_put_in(world):
     assert red > 200
     assert green < 60
     assert blue > 200
-    untouched = scene.to_pixels(scene.render(CHOICES[1], 512, 512))
+    untouched = codec.to_pixels(scene.render(CHOICES[1], 512, 512))
     assert np.abs(pixels[:128].astype(int) - untouched[:128]).mean() < 2
 
 

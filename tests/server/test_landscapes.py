@@ -7,8 +7,7 @@ import threading
 import numpy as np
 import pytest
 
-from comfy_nb.server.diffusion.noise import torch_randn
-from comfy_nb.server.diffusion.samplers import euler
+from comfy_nb.server.diffusion.guidance import cfg_guider
 from comfy_nb.server.diffusion.sampling import ksampler
 from comfy_nb.server.diffusion.schedules import sigmas_for
 from comfy_nb.server.worlds import load_world
@@ -104,37 +103,38 @@ def test_items_of_a_batch_do_not_touch_each_other(world):
     shape = (3, 4, 32, 32)
     x = np.random.default_rng(0).normal(size=shape).astype(np.float32)
     words = world.encode_prompt("castle"), world.encode_prompt("")
-    together = world.denoiser(shape, *words, 5.0)(x, 1.0)
+    together = cfg_guider(world, *words, 5.0).denoiser(shape)(x, 1.0)
     for index in range(3):
-        alone = world.denoiser((1, *shape[1:]), *words, 5.0)(x[index : index + 1], 1.0)
+        alone = cfg_guider(world, *words, 5.0).denoiser((1, *shape[1:]))(x[index : index + 1], 1.0)
         np.testing.assert_allclose(together[index], alone[0], atol=1e-6)
 
 
 @pytest.mark.parametrize("seed", [1, 2, 3])
-def test_the_palette_is_decided_before_the_subject(world, seed):
-    shape = (1, 4, 32, 32)
-    model, scale = world._model(32, 32), world.scale(shape)
-    empty = world.encode_prompt("")
-    denoiser = world.denoiser(shape, empty, empty, 1.0)
-    bits = []
+def test_what_is_undecided_falls_and_the_palette_is_decided_before_the_subject(world, seed):
+    seen = []
+    sample(world, "", cfg=1.0, scheduler="karras", seed=seed, watch=lambda *look: seen.append(look))
+    assert [step for step, _, _ in seen] == list(range(1, 21))
+    np.testing.assert_allclose([sigma for _, sigma, _ in seen], sigmas_for("karras", 20)[:-1])
+    names = [factor.name for factor in seen[0][2]]
+    assert names == ["palette", "sky", "backdrop", "ground", "subject"]
+    bits = np.array([[factor.bits for factor in factors] for _, _, factors in seen])
+    assert (bits[0] > [3.0, 4.0, 4.0, 3.5, 4.5]).all()
+    assert (bits[-1] < 0.01).all()
+    assert (bits[:, 0] < 1.0).argmax() < (bits[:, 4] < 1.0).argmax()
 
-    def entropy(table):
-        return float(-(table * np.log2(np.maximum(table, 1e-300))).sum())
 
-    def watched(x, sigma):
-        flat = np.concatenate([x[0, :3, a:b].ravel() for a, b in library.band_rows(32)]) / scale
-        cover = model.posterior(model.log_likelihoods(flat, sigma / scale), world._lexicon.base).cover
-        bits.append((entropy(cover.sum(axis=1)), entropy(cover.sum(axis=0))))
-        return denoiser(x, sigma)
-
-    sigmas = sigmas_for("karras", 20)
-    euler(watched, torch_randn(shape, seed) * np.float32(sigmas[0]), sigmas, lambda step, x0: None)
-    palette, subject = np.array(bits).T
-    assert palette[0] > 3.0
-    assert subject[0] > 4.5
-    assert palette[-1] < 0.01
-    assert subject[-1] < 0.01
-    assert (palette < 1.0).argmax() < (subject < 1.0).argmax()
+def test_the_read_out_names_what_is_likely(world):
+    seen = []
+    latent = sample(world, "castle at night", watch=lambda *look: seen.append(look))[0]
+    palette, *_, subject = scene.names(world.recognise(latent))
+    last = {factor.name: factor.candidates for factor in seen[-1][2]}
+    assert last["palette"][0] == (palette, pytest.approx(1.0))
+    assert last["subject"][0] == (subject, pytest.approx(1.0))
+    first = {factor.name: factor.candidates for factor in seen[0][2]}
+    assert first["subject"][0][0].startswith("castle")
+    shares = [share for _, share in first["sky"]]
+    assert len(shares) == 5
+    assert shares == sorted(shares, reverse=True)
 
 
 def test_denoise_below_one_keeps_the_light_of_the_latent(world):
@@ -280,8 +280,8 @@ def test_the_smaller_copy_sees_as_much_noise_as_it_has(world):
     words = world.encode_prompt("castle"), world.encode_prompt("")
     small = np.random.default_rng(3).normal(size=(1, 4, 128, 128)).astype(np.float32) * 3.0
     large = small.repeat(2, axis=2).repeat(2, axis=3) / 2.0
-    expected = world.denoiser(small.shape, *words, 1.0)(small, 3.0)
-    found = world.denoiser(large.shape, *words, 1.0)(large, 3.0)
+    expected = cfg_guider(world, *words, 1.0).denoiser(small.shape)(small, 3.0)
+    found = cfg_guider(world, *words, 1.0).denoiser(large.shape)(large, 3.0)
     blocks = found.reshape(1, 4, 128, 2, 128, 2).mean(axis=(3, 5)) * 2.0
     assert np.abs(blocks - expected).mean() < 0.1 * np.abs(expected).mean()
 

@@ -8,6 +8,7 @@ import itertools
 import numpy as np
 import pytest
 
+from comfy_nb.server.diffusion.guidance import basic_guider
 from comfy_nb.server.diffusion.noise import torch_randn
 from comfy_nb.server.worlds.base import Conditioning
 from comfy_nb.server.worlds.landscapes import library
@@ -16,7 +17,7 @@ from comfy_nb.server.worlds.landscapes.palettes import PALETTES, Ink
 from comfy_nb.server.worlds.landscapes.parts import paint_sky
 from comfy_nb.server.worlds.landscapes.subjects import SUBJECTS
 from comfy_nb.server.worlds.landscapes.world import Landscapes
-from comfy_nb.server.worlds.product import Band, Choice, Prior, ProductModel
+from comfy_nb.server.worlds.product import Band, Choice, Prior, ProductModel, mix
 
 NEVER = -1e30
 EMPTY = Conditioning("")
@@ -81,7 +82,7 @@ def test_mean_and_posterior_equal_enumeration(toy, sigma):
     np.testing.assert_allclose(posterior.bands[1], backdrop, atol=2e-5)
 
 
-def test_guiding_the_tables_guides_the_mean(toy):
+def test_mixing_the_tables_mixes_the_mean(toy):
     model, prior, _, pictures, _ = toy
     x = (pictures[5] + np.random.default_rng(2).normal(size=pictures.shape[1])).astype(np.float32)
     likelihoods = model.log_likelihoods(x, 1.0)
@@ -89,7 +90,7 @@ def test_guiding_the_tables_guides_the_mean(toy):
     near, far = model.posterior(likelihoods, prior), model.posterior(likelihoods, other)
     for cfg in (0.0, 1.0, 6.0):
         expected = model.mean(far) + cfg * (model.mean(near) - model.mean(far))
-        np.testing.assert_allclose(model.mean(near.guide(far, cfg)), expected, atol=3e-5)
+        np.testing.assert_allclose(model.mean(mix([near, far], [cfg, 1.0 - cfg])), expected, atol=3e-5)
 
 
 def test_compose_is_the_picture_and_the_most_likely_one_at_low_noise(toy):
@@ -135,10 +136,10 @@ def only(table, wanted, axis):
 @pytest.fixture(scope="module")
 def narrow():
     world = Landscapes()
-    base = world._lexicon.base
+    base = world.lexicon.base
     parts = tuple(only(t, wanted, 1) for t, wanted in zip(base.parts, PART_CHOICES, strict=True))
     prior = Prior(only(base.palette, PALETTE_CHOICES, 0), parts, only(base.subject, SUBJECT_CHOICES, 1))
-    world._lexicon = dataclasses.replace(world._lexicon, base=prior)
+    world.lexicon = dataclasses.replace(world.lexicon, base=prior)
     choices = list(itertools.product(PALETTE_CHOICES, itertools.product(*PART_CHOICES), SUBJECT_CHOICES))
     logs = [
         base.palette[g] + base.parts[0][g, a, 0] + base.parts[1][g, b, 0] + base.parts[2][g, c, s]
@@ -157,7 +158,7 @@ def test_the_landscapes_denoiser_equals_enumeration_of_216_pictures(narrow, sigm
     x = torch_randn(shape, 3) * np.float32(sigma)
     x[0, :3] += (pictures[40] * scale).astype(np.float32)
     x[1, :3] += (pictures[150] * scale).astype(np.float32)
-    guess = world.denoiser(shape, EMPTY, EMPTY, 1.0)(x, sigma)
+    guess = basic_guider(world, EMPTY).denoiser(shape)(x, sigma)
     for item, found in zip(x, guess, strict=True):
         distances = np.square(item[:3] - pictures * scale).sum(axis=(1, 2, 3))
         weights = softmax(log_prior - distances / (2 * sigma**2))

@@ -11,6 +11,7 @@ Dot products are float32, tables float64; the largest logit is always taken off 
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -48,14 +49,14 @@ class Patch:
         behind = self._pictures @ (self._through * seen).T
         return self._apart(behind, (self._lights @ seen)[:, None, :])
 
-    def squares(self) -> tuple[Table, Table]:
-        """Give |z|^2 in the same two parts, by three products instead of all the pictures."""
-        behind = np.square(self._pictures) @ np.square(self._through).T
+    def squares(self, share: Floats) -> tuple[Table, Table]:
+        """Give the sum of share * z^2 in the same two parts, by three products instead of all the pictures."""
+        seen = share[self.places]
+        behind = np.square(self._pictures) @ (np.square(self._through) * seen).T
         pictures = self._pictures.reshape(self._lights.shape[0], -1, self.places.size)
-        crossed = np.matmul(pictures, (self._through[:-1] * self._lights).transpose(0, 2, 1))
-        return self._apart(
-            behind, np.float32(2.0) * crossed + np.square(self._lights).sum(axis=2)[:, None, :]
-        )
+        crossed = np.matmul(pictures, (self._through[:-1] * self._lights * seen).transpose(0, 2, 1))
+        lights = (np.square(self._lights) * seen).sum(axis=2)
+        return self._apart(behind, np.float32(2.0) * crossed + lights[:, None, :])
 
     def _apart(self, behind: Array, in_front: Array) -> tuple[Table, Table]:
         table = behind.reshape(self._lights.shape[0], -1, self.touching.size + 1).astype(np.float64)
@@ -95,6 +96,7 @@ class Band:
         patches: Places | None = None,
     ) -> None:
         palettes, parts, self.size = pictures.shape
+        everything: Floats = np.ones((self.size,), np.float32)
         if through is None or subjects is None:
             through = np.ones((1, self.size), np.float32)
             subjects = np.zeros((palettes, 1, self.size), np.float32)
@@ -105,12 +107,15 @@ class Band:
         self._patches = [
             Patch(places, own, through, subjects) for places, own in zip(groups, picked, strict=True)
         ]
-        self._half_norms = self._sum([patch.squares() for patch in self._patches]) / 2.0
+        self.half_norms = self.weighted_half_norms(everything)
 
-    def log_likelihood(self, x: Floats, sigma: float) -> Table:
-        """Give log p(x | g, k, s) up to a constant, as [G, K, S]."""
-        dots = self._sum([patch.dots(x) for patch in self._patches])
-        return (dots - self._half_norms) / sigma**2
+    def weighted_half_norms(self, share: Floats) -> Table:
+        """Give half the sum of share * z^2, as [G, K, S]."""
+        return self._sum([patch.squares(share) for patch in self._patches]) / 2.0
+
+    def dots(self, x: Floats) -> Table:
+        """Give z . x, as [G, K, S]."""
+        return self._sum([patch.dots(x) for patch in self._patches])
 
     def mean(self, weights: Table, covers: Table) -> Floats:
         """Give the weighted sum of the band's pictures; `weights` is [G, K, S], `covers` [G, S]."""
@@ -191,23 +196,45 @@ class Choice:
 
 @dataclass(frozen=True, slots=True)
 class Posterior:
-    """Probabilities of everything given x. Guided ones (see `guide`) add up to 1 but may be negative."""
+    """Probabilities of everything given x. Those of guidance (see `mix`) add up to 1 but may be negative."""
 
     bands: tuple[Table, ...]
     """Joint p(g, k, s) for every band, [G, K, S] or [G, K, 1]."""
     cover: Table
     """Joint p(g, s), [G, S]."""
 
-    def guide(self, negative: Posterior, cfg: float) -> Posterior:
-        """Push away from `negative`: the mean is linear in the tables, so guiding them guides the denoiser."""
-        bands = tuple(far + cfg * (near - far) for near, far in zip(self.bands, negative.bands, strict=True))
-        return Posterior(bands, negative.cover + cfg * (self.cover - negative.cover))
+    def marginals(self) -> tuple[Table, ...]:
+        """Give the probabilities of the palettes, of the parts of each band, and of the subjects."""
+        parts = (band.sum(axis=(0, 2)) for band in self.bands)
+        return (self.cover.sum(axis=1), *parts, self.cover.sum(axis=0))
 
     def most_likely(self) -> Choice:
         """Pick the most likely palette and subject, then the most likely part of each band with them."""
         palette, subject = (int(i) for i in np.unravel_index(int(self.cover.argmax()), self.cover.shape))
         parts = (int(band[palette, :, subject % band.shape[2]].argmax()) for band in self.bands)
         return Choice(palette, tuple(parts), subject)
+
+
+def mix(posteriors: Sequence[Posterior], weights: Sequence[float]) -> Posterior:
+    """Give the weighted sum: the mean is linear in the tables, so mixing them mixes denoisers, at the cost of one."""
+
+    def total(tables: Iterable[Table]) -> Table:
+        return np.sum([weight * table for table, weight in zip(tables, weights, strict=True)], axis=0)
+
+    bands = tuple(total(tables) for tables in zip(*(each.bands for each in posteriors), strict=True))
+    return Posterior(bands, total(each.cover for each in posteriors))
+
+
+@dataclass(frozen=True, slots=True)
+class Sight:
+    """Clean numbers that are known beforehand; see `ProductModel.sight`."""
+
+    x: Floats
+    share: Floats
+    """How much of each number is known, 0 to 1."""
+    sigma: float
+    """The noise level that known numbers are taken to have at most: a little, for a picture not of this world."""
+    half_norms: tuple[Table, ...]
 
 
 class ProductModel:
@@ -217,12 +244,31 @@ class ProductModel:
         self.bands = bands
         self._cuts = np.cumsum([band.size for band in bands])[:-1]
 
-    def log_likelihoods(self, x: Array, sigma: float) -> tuple[Table, ...]:
-        """Give every band's log p(x | g, k, s); x is flat."""
-        pieces = np.split(x.astype(np.float32, copy=False), self._cuts)
-        return tuple(
-            band.log_likelihood(piece, sigma) for band, piece in zip(self.bands, pieces, strict=True)
-        )
+    def sight(self, x: Floats, share: Floats, sigma: float) -> Sight:
+        """Prepare for known numbers: all flat. The norms take about as long as a few steps, once."""
+        shares = np.split(share, self._cuts)
+        norms = (band.weighted_half_norms(part) for band, part in zip(self.bands, shares, strict=True))
+        return Sight(x, share, sigma, tuple(norms))
+
+    def log_likelihoods(self, x: Array, sigma: float, sight: Sight | None = None) -> tuple[Table, ...]:
+        """Give every band's log p(x | g, k, s), up to a constant; x is flat.
+
+        With `sight`, every number has a precision of its own: that of x where nothing is known, that of the known
+        one elsewhere.
+        """
+        precision = 1.0 / sigma**2
+        pull = x.astype(np.float32, copy=False) * np.float32(precision)
+        if sight is None:
+            norms = [band.half_norms * precision for band in self.bands]
+        else:
+            firm = 1.0 / min(sigma, sight.sigma) ** 2
+            pull = pull + sight.share * (sight.x * np.float32(firm) - pull)
+            norms = [
+                band.half_norms * precision + known * (firm - precision)
+                for band, known in zip(self.bands, sight.half_norms, strict=True)
+            ]
+        pieces = zip(self.bands, np.split(pull, self._cuts), norms, strict=True)
+        return tuple(band.dots(piece) - norm for band, piece, norm in pieces)
 
     def posterior(self, log_likelihoods: tuple[Table, ...], prior: Prior) -> Posterior:
         """Combine likelihoods and prior: messages from the bands to (g, s), then back."""

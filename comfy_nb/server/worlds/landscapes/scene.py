@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
 from comfy_nb.server.worlds.base import PIXELS_PER_LATENT
 from comfy_nb.server.worlds.landscapes.canvas import Canvas
@@ -50,9 +49,3 @@ def _strip(part: Part, width: int, height: int, rows: Rows, ink: Ink) -> Floats:
     paint_sky(canvas)
     part.paint(canvas)
     return canvas.image[0]
-
-
-def to_pixels(picture: Floats) -> NDArray[np.uint8]:
-    """Turn [3, height, width] from -1 to 1 into RGB pixels [height, width, 3]."""
-    levels = np.clip((picture + 1.0) * 127.5 + 0.5, 0, 255).astype(np.uint8)
-    return np.ascontiguousarray(levels.transpose(1, 2, 0))

@@ -1,6 +1,6 @@
 """Between latents and pixels. A latent pixel is the mean colour of 8 x 8 pixels; the fourth channel is always 0.
 
-The decoder knows its world, as a trained one does: it recognises the picture and draws it again, sharp. What the
+A decoder knows its world, as a trained one does: where it recognises the picture it draws it again, sharp. What the
 latent holds besides (an inpainted patchwork, say) is added as a residual; a latent that is no picture of the world at
 all (noise, a photograph) is only enlarged.
 """
@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 
 from comfy_nb.server.worlds.base import LATENT_CHANNELS, PIXELS_PER_LATENT, Array
-from comfy_nb.server.worlds.landscapes.palettes import Floats
+
+Floats = NDArray[np.float32]
 
 PURE = 0.02
 """Mean residual (of a 0 to 1 scale) up to which a latent is taken to be the recognised picture itself."""
@@ -35,6 +36,12 @@ def encode(pixels: NDArray[np.uint8]) -> Floats:
     latents = np.zeros((batch, LATENT_CHANNELS, rows, columns), np.float32)
     latents[:, :3] = means.transpose(0, 3, 1, 2) / 127.5 - 1.0
     return latents
+
+
+def to_pixels(picture: Floats) -> NDArray[np.uint8]:
+    """Turn [3, height, width] from -1 to 1 into RGB pixels [height, width, 3]."""
+    levels = np.clip((picture + 1.0) * 127.5 + 0.5, 0, 255).astype(np.uint8)
+    return np.ascontiguousarray(levels.transpose(1, 2, 0))
 
 
 def blocks(picture: Floats) -> Floats:
