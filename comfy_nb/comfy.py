@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import threading
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any, Self
 
 from comfy_nb.client.address import Address
@@ -13,12 +14,16 @@ from comfy_nb.client.client import Client
 from comfy_nb.client.loop import Loop, get_loop
 from comfy_nb.client.prompt import Prompt
 from comfy_nb.client.socket import MAX_MESSAGE
-from comfy_nb.errors import ConnectionFailed
+from comfy_nb.errors import ConnectionFailed, ServerError
 from comfy_nb.events import Vanished
 from comfy_nb.job import Job
 from comfy_nb.kernel.pump import check_kernel
+from comfy_nb.workflow.check import Problems
+from comfy_nb.workflow.classes import Classes
 from comfy_nb.workflow.graph import Workflow
 from comfy_nb.workflow.reading import Source
+from comfy_nb.workflow.saved import SavedWorkflows
+from comfy_nb.workflow.sources import offer, withdraw
 
 if TYPE_CHECKING:
     from comfy_nb.server.process import EmbeddedServer
@@ -29,6 +34,9 @@ DEFAULT_URL = "http://127.0.0.1:8188"
 PREVIEWS = ("default", "auto", "latent2rgb", "taesd", "none")
 KEPT_JOBS = 1000  # finished ones in comfy.jobs
 OPEN_TIMEOUT = 30.0
+LOOKUP_TIMEOUT = (
+    60.0  # seconds in which a server tells its classes: with many custom nodes that takes a while
+)
 
 
 class Comfy:
@@ -54,6 +62,7 @@ class Comfy:
                 f"{address.display} takes connections, but did not answer within {OPEN_TIMEOUT:g} s: "
                 "it may be very busy, or no ComfyUI."
             ) from None
+        offer(self._classes)
 
     @property
     def url(self) -> str:
@@ -90,14 +99,43 @@ class Comfy:
         *,
         preview: str | None = None,
         title: str | None = None,
+        check: bool = True,
     ) -> Job:
         """Send a workflow, with inputs set by path for this job only; returns the job at once.
 
         ``comfy.submit(wf, {"KSampler.cfg": 5})``. Raises `WorkflowError` for a path that the workflow does not have.
+        What the server would refuse is found before it is sent; `check=False` sends it all the same.
         """
-        loaded = workflow if isinstance(workflow, Workflow) else Workflow.load(workflow)
+        loaded = workflow if isinstance(workflow, Workflow) else self.converted(workflow)
         changed = loaded.copy().set(changes) if changes else loaded
-        return Job(changed, self, preview=preview, title=title).submit()
+        return Job(changed, self, preview=preview, title=title, check=check).submit()
+
+    def load(self, source: Source, *, strict: bool = True) -> Workflow:
+        """`Workflow.load` by this server's classes, which the workflow then shows the allowed values of.
+
+        Waits for the server. Raises `NotAWorkflow`, and `WorkflowProblems` for what cannot be converted;
+        `strict=False` leaves that out.
+        """
+        loaded = self.converted(source, strict=strict)
+        loaded.classes = self._classes({node.class_type for node in loaded}) or {}
+        return loaded
+
+    def check(self, workflow: Workflow | Source) -> Problems:
+        """What the server would refuse about a workflow, by node; empty if it is in order. Runs nothing.
+
+        Waits for the server. Raises `ServerError` if it does not tell its classes.
+        """
+        loaded = workflow if isinstance(workflow, Workflow) else self.converted(workflow)
+        checking = self._client.catalog.check(loaded.to_api())
+        problems = self.loop.wait(checking, "comfy.check()", LOOKUP_TIMEOUT)
+        if problems is None:
+            raise ServerError(f"{self.url} does not tell its node classes, so nothing can be checked before.")
+        return problems
+
+    def workflows(self) -> SavedWorkflows:
+        """The workflows that people saved on the server, by name: ``comfy.workflows()["portrait.json"]``."""
+        names = self.loop.wait(self._client.saved_workflows(), "comfy.workflows()", LOOKUP_TIMEOUT)
+        return SavedWorkflows(names, self._saved_workflow)
 
     def forget(self, job: Job) -> None:
         """Let a finished job go. Jobs that are still open are kept: interrupt them first."""
@@ -114,6 +152,7 @@ class Comfy:
             if self._closed:
                 return
             self._closed = True
+        withdraw(self._classes)
         self.loop.wait(self._client.close(), "comfy.close()", OPEN_TIMEOUT)
 
     @property
@@ -136,6 +175,22 @@ class Comfy:
     def client(self) -> Client:
         """The connection itself, for what is shown beside our own jobs. Its coroutines run on `loop`."""
         return self._client
+
+    # -- workflows -----------------------------------------------------------------------------------------------
+
+    def converted(self, source: Source, *, strict: bool = True) -> Workflow:
+        """`Workflow.load` by this server's classes; asks the server only if they are needed."""
+        return Workflow.load_with(source, self._classes, strict=strict)
+
+    def _classes(self, names: Collection[str]) -> Classes | None:
+        looking = self._client.catalog.classes(names)
+        return self.loop.wait(looking, "loading a workflow", LOOKUP_TIMEOUT)
+
+    def _saved_workflow(self, name: str) -> Workflow:
+        data = self.loop.wait(self._client.saved_workflow(name), "comfy.workflows()", LOOKUP_TIMEOUT)
+        loaded = self.load(data)
+        loaded.name = PurePosixPath(name).stem
+        return loaded
 
     # -- for Job -------------------------------------------------------------------------------------------------
 

@@ -10,7 +10,7 @@ from comfy_nb.wire.messages import ExecutionError
 from comfy_nb.wire.records import HistoryEntry, NodeError, PromptRejected
 from comfy_nb.workflow.plan import Plan
 
-__all__ = ["left_out", "rejection", "unreachable", "verdict"]
+__all__ = ["left_out", "refusal", "rejection", "unreachable", "verdict"]
 
 MAX_LINE = 300  # characters of a server's message in one line for people
 MAX_DETAIL = 20_000  # characters of a traceback
@@ -25,6 +25,13 @@ def rejection(reply: PromptRejected, plan: Plan) -> Failure:
         problems.append(Problem(_both(reply.message, reply.details) or "the server gave no reason"))
     more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
     return Failure("rejected", f"Rejected by the server: {problems[0]}{more}", tuple(problems))
+
+
+def refusal(problems: tuple[Problem, ...]) -> Failure:
+    """Why the prompt was not even sent: what the server would refuse."""
+    first = str(next(iter(problems), "it is not valid"))
+    more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
+    return Failure("rejected", f"Not sent: {first}{more}", tuple(problems))
 
 
 def unreachable(error: Exception) -> Failure:

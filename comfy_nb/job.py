@@ -57,18 +57,29 @@ class Job(concurrent.futures.Future[Outputs]):
         *,
         preview: str | None = None,
         title: str | None = None,
+        check: bool = True,
     ) -> None:
         """A new job: nothing is sent before `start()`. The workflow is copied now.
 
-        `preview` overrides the connection's setting for this job, `title` the first words of the prompt.
-        Raises `NotAWorkflow` if `workflow` is a file or text that is none.
+        `preview` overrides the connection's setting for this job, `title` the first words of the prompt. What the
+        server would refuse ends the job as "failed" before it is sent; `check=False` sends it all the same. Raises
+        `NotAWorkflow` if `workflow` is a file or text that is none. A workflow in UI format waits for the server's
+        classes here.
         """
         super().__init__()
-        loaded = workflow if isinstance(workflow, Workflow) else Workflow.load(workflow)
+        loaded = workflow if isinstance(workflow, Workflow) else comfy.converted(workflow)
         api = loaded.to_api()
         plan = make_plan(api, str(uuid.uuid4()), title=title, name=loaded.name)
         self._comfy = comfy
-        self._prompt = Prompt(plan, api, preview=comfy.preview_setting(preview), titled=title is not None)
+        self._prompt = Prompt(
+            plan,
+            api,
+            preview=comfy.preview_setting(preview),
+            titled=title is not None,
+            graph=loaded.ui,
+            uploads=loaded.uploads,
+            checked=check,
+        )
         self._title: str | None = None
         self._start_lock = threading.Lock()
         self._started = False
@@ -339,7 +350,8 @@ class Job(concurrent.futures.Future[Outputs]):
             return ConnectionFailed(failure.title)
         if failure.kind == "rejected":
             lines = "\n".join(f"- {problem}" for problem in failure.problems)
-            text = f"The server rejected {self.title!r}; nothing ran.\n{lines}"
+            rejected = "rejected" if self._prompt.sent else "would reject"
+            text = f"The server {rejected} {self.title!r}; nothing ran.\n{lines}"
             return WorkflowInvalid(text, job_id=self.id, problems=failure.problems)
         where = failure.problems[0]
         error = ExecutionFailed(

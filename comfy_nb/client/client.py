@@ -15,6 +15,7 @@ from typing import Any
 
 from comfy_nb import events as ev
 from comfy_nb.client.address import Address
+from comfy_nb.client.catalog import Catalog
 from comfy_nb.client.collect import collect, collect_frame, is_output_frame
 from comfy_nb.client.http import Http, NoAnswer
 from comfy_nb.client.loop import Loop
@@ -22,7 +23,7 @@ from comfy_nb.client.prompt import Frame, Prompt
 from comfy_nb.client.routing import Router
 from comfy_nb.client.socket import MAX_MESSAGE, Socket
 from comfy_nb.errors import ComfyError, ConnectionFailed, ServerError
-from comfy_nb.failures import left_out, rejection, unreachable, verdict
+from comfy_nb.failures import left_out, refusal, rejection, unreachable, verdict
 from comfy_nb.store import get_store
 from comfy_nb.wire import messages as wire
 from comfy_nb.wire.records import HistoryEntry, PromptRejected, Queue
@@ -52,6 +53,7 @@ class Client:
         self._loop = loop
         tls = address.ssl_context()  # reads files, so not on the loop
         self._http = Http(address, loop, tls)
+        self.catalog = Catalog(self._http, loop)
         self._prompts: dict[str, Prompt] = {}
         self._router = Router(self._prompts, self._has_node)
         self._socket = Socket(
@@ -107,6 +109,8 @@ class Client:
         if self.link != "connected":
             prompt.feed(ev.LinkChanged(self.link, "waiting for the connection"))
         try:
+            if not await self._prepared(prompt):
+                return
             await self._post(prompt, self._body(prompt, extra_data))
         except (NoAnswer, ServerError) as error:
             log.info("comfy_nb: POST of %s is in doubt: %s", prompt.id, error)
@@ -117,8 +121,26 @@ class Client:
         if prompt.stop_asked and not prompt.stop_sent:  # asked for while the POST was under way
             await self._stop(prompt)
 
+    async def _prepared(self, prompt: Prompt) -> bool:
+        """Upload its files, and look for what the server would refuse. False if it is not to be sent."""
+        try:
+            for name, data in prompt.uploads.items():
+                prompt.rename_file(name, await self._http.upload(name, data))
+        except (NoAnswer, ServerError) as error:
+            raise ConnectionFailed(f"Nothing was sent, as a file could not be uploaded: {error}") from None
+        try:
+            problems = await self.catalog.check(prompt.api) if prompt.checked else None
+        except ComfyError as error:
+            log.info("comfy_nb: %s was not checked: %s", prompt.id, error)
+            return True
+        if problems:
+            self._finish(prompt, ev.Rejected(refusal(problems)))
+        return not problems
+
     def _body(self, prompt: Prompt, extra_data: dict[str, Any]) -> dict[str, Any]:
         extra = dict(extra_data)
+        if prompt.graph is not None:  # never null: that would break the list of jobs for everybody
+            extra["extra_pnginfo"] = {"workflow": prompt.graph}
         if prompt.preview != "default":
             extra["preview_method"] = prompt.preview
         return {
@@ -300,6 +322,16 @@ class Client:
                     self._wake.clear()
             except TimeoutError:
                 await self.reconcile()
+
+    # -- workflows ---------------------------------------------------------------------------------------------
+
+    async def saved_workflows(self) -> list[str]:
+        """The names of the workflows saved on the server. Raises `ComfyError`."""
+        return await self._http.saved_workflows()
+
+    async def saved_workflow(self, name: str) -> bytes:
+        """One of them, as it was saved. Raises `ComfyError`."""
+        return await self._http.saved_workflow(name)
 
     # -- interrupt ---------------------------------------------------------------------------------------------
 

@@ -11,6 +11,7 @@ import ssl
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, ParamSpec, TypeVar
+from urllib.parse import quote
 
 import httpx2
 
@@ -132,7 +133,50 @@ class Http:
         """Interrupt exactly this prompt. The caller has just seen it running: old servers ignore the id."""
         if not prompt_id:
             raise ValueError("an interrupt without a prompt id would hit whatever runs")
-        await self._send("POST", "/interrupt", content=await self._dumps({"prompt_id": prompt_id}))
+        await self._command("/interrupt", {"prompt_id": prompt_id})
+
+    async def object_info(self, name: str | None = None) -> dict[str, Json] | None:
+        """The definition of one class ({} if there is none), or of all; None if the server has no such route."""
+        route = "/object_info" if name is None else f"/object_info/{quote(name, safe='')}"
+        status, raw = await self._send("GET", route)
+        if status in NOT_SUPPORTED:
+            return None
+        found = await self._loads(raw) if status == OK else None
+        if not isinstance(found, dict):
+            raise ServerError(f"{self.address.display} answered GET {route} with HTTP {status}.")
+        return found
+
+    async def upload(self, name: str, data: bytes) -> str:
+        """Put a file into the server's input folder; returns what the server calls it, with its folder."""
+        files = {"image": (name, data, "application/octet-stream")}
+        status, raw = await self._send("POST", "/upload/image", files=files)
+        found = await self._loads(raw) if status == OK else None
+        if not isinstance(found, dict) or not isinstance(stored := found.get("name"), str):
+            too_large = " (it is too large for the server)" if status == 413 else ""
+            raise ServerError(
+                f"{self.address.display} did not take the file {name}: HTTP {status}{too_large}."
+            )
+        folder = found.get("subfolder")
+        return f"{folder}/{stored}" if isinstance(folder, str) and folder else stored
+
+    async def saved_workflows(self) -> list[str]:
+        """The names of the workflows that people saved on the server, with folders; empty if it keeps none."""
+        query = {"dir": "workflows", "recurse": "true"}
+        status, raw = await self._send("GET", "/userdata", params=query)
+        found = await self._loads(raw) if status == OK else []
+        return sorted(name for name in found if isinstance(name, str)) if isinstance(found, list) else []
+
+    async def saved_workflow(self, name: str) -> bytes:
+        """The file of one of them."""
+        status, raw = await self._send("GET", f"/userdata/{quote(f'workflows/{name}', safe='')}")
+        if status != OK:
+            raise ServerError(f"{self.address.display} has no saved workflow {name!r} (HTTP {status}).")
+        return raw
+
+    async def _command(self, route: str, body: dict[str, Any]) -> None:
+        status, _ = await self._send("POST", route, content=await self._dumps(body))
+        if status != OK:
+            raise ServerError(f"{self.address.display} answered POST {route} with HTTP {status}.")
 
     def _parsed(self, parse: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         try:
@@ -175,13 +219,14 @@ class Http:
         api: str | None = None,
         params: dict[str, str] | None = None,
         content: bytes | None = None,
+        files: dict[str, tuple[str, bytes, str]] | None = None,
         limit: int = MAX_JSON,
     ) -> tuple[int, bytes]:
         url = self.address.http((self.can.api if api is None else api) + route)
         headers = {"Content-Type": "application/json"} if content is not None else {}
         try:
             async with self._http.stream(
-                method, url, params=params, content=content, headers=headers
+                method, url, params=params, content=content, files=files, headers=headers
             ) as response:
                 return response.status_code, await self._read(response, limit)
         except (

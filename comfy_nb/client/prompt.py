@@ -62,6 +62,9 @@ class Prompt:
     plan: Plan
     api: dict[str, Any]
     preview: str = "auto"
+    graph: dict[str, Any] | None = None  # in UI format, for the files that it saves
+    uploads: dict[str, bytes] = field(default_factory=dict[str, bytes])  # by the names that `api` holds
+    checked: bool = True  # whether to look for faults before it is sent
     clock: Callable[[], float] = time.monotonic  # in seconds
     run: Run = field(init=False)
     results: tuple[Result, ...] = ()
@@ -111,6 +114,13 @@ class Prompt:
         for frame in self.frames:
             frame.blob.free()
         self.frames.clear()
+
+    def rename_file(self, name: str, stored: str) -> None:
+        """Go by what the server calls an uploaded file."""
+        if stored != name:
+            for node in self.api.values():
+                inputs = node["inputs"]
+                inputs.update({key: stored for key, value in inputs.items() if value == name})
 
     def feed(self, event: ev.Event) -> ev.Event | None:
         """Fold `event` into the run and tell the listeners. Returns what they were told, None if it was dropped."""

@@ -15,7 +15,7 @@ from comfy_nb.workflow.classes import InputSpec, NodeClass
 from comfy_nb.workflow.names import clip, nearest
 from comfy_nb.workflow.values import ApiNode, Json, Link, Prompt, read_link, read_value
 
-__all__ = ["check"]
+__all__ = ["Problems", "check"]
 
 SHOWN = 3
 """Nearest names in one sentence."""
@@ -24,9 +24,16 @@ _ANY = ("*", "COMFY_MATCHTYPE_V3")
 _HELD = ("INT", "FLOAT", "STRING", "BOOLEAN", "COMBO")
 
 
-def check(
-    prompt: Prompt, classes: Mapping[str, NodeClass], names: Collection[str] = ()
-) -> tuple[Problem, ...]:
+class Problems(tuple[Problem, ...]):
+    """Faults of a workflow, one per node and input; empty, and false, if there is none."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return "\n".join(f"- {problem}" for problem in self) or "no problems found"
+
+
+def check(prompt: Prompt, classes: Mapping[str, NodeClass], names: Collection[str] = ()) -> Problems:
     """All faults of a prompt, in the order of its nodes; empty if a server with these classes would take it.
 
     `names` are all classes that the server has, to suggest the nearest from, where `classes` are only those that
@@ -51,7 +58,7 @@ def check(
     problems += _cycles(prompt, counted)
     if not outputs and not missing:
         problems.append(Problem("no node puts anything out, such as Save Image or Preview Image"))
-    return tuple(problems)
+    return Problems(problems)
 
 
 def _upstream(prompt: Prompt, targets: Iterable[str]) -> set[str]:

@@ -5,6 +5,7 @@ Each open connection offers its server's; the one that was opened last is asked.
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Callable, Collection, Mapping
 
 from comfy_nb.workflow.classes import NodeClass
@@ -14,20 +15,19 @@ __all__ = ["Lookup", "offer", "offered", "withdraw"]
 Lookup = Callable[[Collection[str]], Mapping[str, NodeClass] | None]
 """Gives the classes of these names that a server has, None if it does not tell; may wait for the server."""
 
-_lookups: list[Lookup] = []
+_lookups: list[weakref.WeakMethod[Lookup]] = []  # a connection that nobody holds is not kept for this
 
 
 def offer(lookup: Lookup) -> None:
-    """Have workflows converted by these classes from now on."""
-    _lookups.append(lookup)
+    """Have workflows converted by this method from now on."""
+    _lookups.append(weakref.WeakMethod(lookup))
 
 
 def withdraw(lookup: Lookup) -> None:
     """Ask it no more; the one before it is asked again."""
-    if lookup in _lookups:
-        _lookups.remove(lookup)
+    _lookups[:] = [known for known in _lookups if known() not in (lookup, None)]
 
 
 def offered() -> Lookup | None:
     """Whom to ask, or None if nobody offers."""
-    return _lookups[-1] if _lookups else None
+    return next((lookup for known in reversed(_lookups) if (lookup := known()) is not None), None)
