@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import importlib.util
 import json
 import logging
 import os
@@ -24,6 +25,7 @@ __all__ = ["main"]
 
 # Once asked to end, open requests and a running step get this many seconds.
 GRACE = 1.0
+PACKAGE = "comfyui-frontend-package"
 
 
 def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
@@ -37,6 +39,11 @@ def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
         type=_step_time,
         default=0.12,
         help="seconds that a sampling step takes at least (0 to 2)",
+    )
+    parser.add_argument(
+        "--frontend",
+        action="store_true",
+        help="also serve ComfyUI's own front end, from its package comfyui-frontend-package",
     )
     parser.add_argument(
         "--folder", type=Path, help="where outputs go; removed at the end (default: a temporary one)"
@@ -55,6 +62,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Serve until told to end; returns the exit code."""
     arguments = parse_arguments(argv)
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(message)s")
+    pages = _frontend() if arguments.frontend else None
+    if arguments.frontend and pages is None:
+        print(f"--frontend needs {PACKAGE}: pip install {PACKAGE}", file=sys.stderr)
+        return 1
     # One BLAS thread is fastest for tables of this size; read when numpy is imported, which happens below.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     try:
@@ -64,7 +75,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 1
     folder: Path = arguments.folder or Path(tempfile.mkdtemp(prefix="comfy_nb-"))
     try:
-        _serve(listener, folder, arguments.step_time)
+        _serve(listener, folder, arguments.step_time, pages)
     except KeyboardInterrupt:
         return 0
     finally:
@@ -72,7 +83,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _serve(listener: socket.socket, folder: Path, step_time: float) -> None:
+def _frontend() -> Path | None:
+    """Where the pages of ComfyUI's front end are; None if its package is not installed."""
+    spec = importlib.util.find_spec(PACKAGE.replace("-", "_"))
+    places = spec.submodule_search_locations or () if spec else ()
+    folders = (Path(place) / "static" for place in places)
+    return next((folder for folder in folders if (folder / "index.html").is_file()), None)
+
+
+def _serve(listener: socket.socket, folder: Path, step_time: float, pages: Path | None) -> None:
     # Here, so that numpy sees the environment that `main` prepared, and a bad argument is answered at once.
     import uvicorn  # noqa: PLC0415
 
@@ -87,7 +106,7 @@ def _serve(listener: socket.socket, folder: Path, step_time: float) -> None:
             host, port = listener.getsockname()
             print(json.dumps({"url": f"http://{host}:{port}", "pid": os.getpid()}), flush=True)
 
-    app = create_app(Folders(folder), step_time=step_time)
+    app = create_app(Folders(folder), step_time=step_time, frontend=pages)
     server = Server(
         uvicorn.Config(
             app,

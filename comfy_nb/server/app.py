@@ -6,18 +6,20 @@ import asyncio
 import contextlib
 import threading
 from collections.abc import AsyncGenerator
+from pathlib import Path
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
-from starlette.routing import Route, WebSocketRoute
+from starlette.routing import BaseRoute, Mount, Route, WebSocketRoute
 
 from comfy_nb.server.executor import run_worker
 from comfy_nb.server.files import Folders
+from comfy_nb.server.frontend import FrontEnd
 from comfy_nb.server.guard import LoopbackOnly
-from comfy_nb.server.routes import files, info, jobs, prompts, socket
+from comfy_nb.server.routes import files, info, jobs, prompts, socket, users
 from comfy_nb.server.state import ServerState
 from comfy_nb.server.worlds import load_world
 
@@ -26,14 +28,18 @@ __all__ = ["create_app"]
 ALL_METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"]
 
 
-def create_app(folders: Folders, *, step_time: float) -> Starlette:
-    """The server over its folders. `step_time`: how many seconds each sampling step takes at least."""
+def create_app(folders: Folders, *, step_time: float, frontend: Path | None = None) -> Starlette:
+    """The server over its folders.
+
+    `step_time`: how many seconds each sampling step takes at least. `frontend`: the folder of pages to serve at /.
+    """
     state = ServerState.create(folders, step_time=step_time)
-    core = [*prompts.ROUTES, *info.ROUTES, *files.ROUTES]
+    core = [*prompts.ROUTES, *info.ROUTES, *files.ROUTES, *users.ROUTES]
     sockets = [WebSocketRoute(path, socket.serve) for path in ("/ws", "/api/ws")]
     unknown = Route("/{path:path}", _unknown, methods=ALL_METHODS)
+    rest: list[BaseRoute] = [unknown] if frontend is None else [Mount("/", FrontEnd(frontend))]
     app = Starlette(
-        routes=[*sockets, *core, *map(_under_api, core), *jobs.ROUTES, unknown],
+        routes=[*sockets, *core, *map(_under_api, core), *jobs.ROUTES, *rest],
         middleware=[Middleware(LoopbackOnly)],
         exception_handlers={HTTPException: _http_error},
         lifespan=_worker,
@@ -64,8 +70,7 @@ async def _worker(app: Starlette) -> AsyncGenerator[None]:
 def _warm_up() -> None:
     """Build the world and its tables for the usual canvas, while the first client is still connecting."""
     world = load_world("landscapes")
-    nothing = world.encode_prompt("")
-    world.denoiser(world.empty(512, 512, 1).shape, nothing, nothing, 1.0)
+    world.mixture(world.empty(512, 512, 1).shape, ())
 
 
 async def _unknown(request: Request) -> Response:

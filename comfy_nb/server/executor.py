@@ -151,7 +151,9 @@ class Executor:
     def _call(self, run: _Run, node_id: str, inputs: dict[str, Any]) -> NodeResult:
         node = run.item.prompt[node_id]
         node_class = NODE_CLASSES[node["class_type"]]
-        inputs.update({name: _value(run, node["inputs"][name]) for name in node_class.required})
+        inputs.update(
+            {name: _input(run, node["inputs"], name, config) for name, config in node_class.declared.items()}
+        )
         extra = run.item.extra_data
         context = Context(
             node_id=node_id,
@@ -187,6 +189,11 @@ def _describe(run: _Run, node_id: str, inputs: dict[str, Any], error: Exception)
         current_inputs={name: [str(value)[:INPUT_TEXT_LIMIT]] for name, value in inputs.items()},
         current_outputs=tuple(each for each in run.signatures if run.cached(each) is not None),
     )
+
+
+def _input(run: _Run, given: dict[str, Any], name: str, config: list[Any]) -> Any:
+    """An input's value; of an optional one that is not given, what it is declared to be then."""
+    return _value(run, given[name]) if name in given else config[1].get("default")
 
 
 def _value(run: _Run, value: Any) -> Any:

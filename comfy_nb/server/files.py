@@ -36,21 +36,25 @@ class FilePlace:
 
 
 class Folders:
-    """`output`, `input` and `temp` under one root that the server owns."""
+    """`output`, `input` and `temp`, and `user` for a front end's own files, under one root that the server owns."""
 
     def __init__(self, root: Path) -> None:
         self.root = root.resolve()
         self._salt = random.random()
         self._lock = threading.Lock()
-        for kind in FOLDER_TYPES:
+        self.user = self.root / "user"
+        for kind in (*FOLDER_TYPES, "user"):
             (self.root / kind).mkdir(parents=True, exist_ok=True)
 
     def folder(self, kind: str, subfolder: str = "") -> Path:
         """The folder of that type; OutsideFolder if `subfolder` would leave it."""
-        base = self.root / kind
-        path = _resolve(base, subfolder)
+        return self.within(self.root / kind, subfolder)
+
+    def within(self, base: Path, name: str) -> Path:
+        """The place of that name in or below `base`, links followed; OutsideFolder if it would leave it."""
+        path = _resolve(base, name)
         if not path.is_relative_to(base):
-            raise OutsideFolder(f"Subfolder {subfolder!r} is outside of the {kind} folder.")
+            raise OutsideFolder(f"{name!r} is outside of the {base.name} folder.")
         return path
 
     def find(self, name: str, kind: str = "input", subfolder: str = "") -> Path | None:

@@ -20,7 +20,7 @@ NEAR = 2
 def links(prompt: dict[str, Any], node_id: str) -> list[tuple[str, int]]:
     """(node id, slot) of every declared input of the node that is linked, in the order of the prompt."""
     node = prompt[node_id]
-    declared = NODE_CLASSES[node["class_type"]].required
+    declared = NODE_CLASSES[node["class_type"]].declared
     values = (value for name, value in node["inputs"].items() if name in declared)
     return [(value[0], value[1]) for value in values if is_list(value)]
 
@@ -35,7 +35,8 @@ def signatures(prompt: dict[str, Any], outputs: Iterable[str], folders: Folders)
     def digest(node_id: str) -> str:
         node = prompt[node_id]
         node_class = NODE_CLASSES[node["class_type"]]
-        inputs = {name: value for name, value in node["inputs"].items() if name in node_class.required}
+        declared = node_class.declared
+        inputs = {name: value for name, value in node["inputs"].items() if name in declared}
         parts = [
             [name, "link", known[value[0]], value[1]] if is_list(value) else [name, "value", value]
             for name, value in sorted(inputs.items())

@@ -15,7 +15,7 @@ from PIL.PngImagePlugin import PngInfo
 
 from comfy_nb.server.progress import EncodedImage
 
-__all__ = ["convert", "png", "preview_jpeg", "read_image", "save_png"]
+__all__ = ["convert", "png", "preview_jpeg", "read_image", "read_mask", "save_png"]
 
 PREVIEW_SIZE = 512
 PREVIEW_QUALITY = 95
@@ -54,6 +54,14 @@ def read_image(path: Path) -> tuple[PIXELS, NDArray[np.float32]]:
             return pixels, np.zeros(pixels.shape[:3], np.float32)
         alpha = np.asarray(image.convert("RGBA"), np.float32)[None, ..., 3]
     return pixels, np.float32(1) - alpha / np.float32(255)
+
+
+def read_mask(path: Path, channel: str) -> NDArray[np.float32]:
+    """One channel (red, green, blue, alpha) as a mask [1, H, W]; of alpha it is 1 - alpha, all zeros without."""
+    pixels, transparent = read_image(path)
+    if channel == "alpha":
+        return transparent
+    return pixels[..., ("red", "green", "blue").index(channel)].astype(np.float32) / np.float32(255)
 
 
 def convert(path: Path, preview: str | None, channel: str) -> EncodedImage:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import Any
 
 from starlette.applications import Starlette
 from starlette.requests import HTTPConnection
@@ -21,16 +22,20 @@ __all__ = ["MAX_UPLOAD", "ServerState", "state_of"]
 # The largest request body, in bytes; advertised as a feature flag.
 MAX_UPLOAD = 100 * 1024 * 1024
 
+# A front end that knows its user opens the default workflow; a new user gets a list of templates, and here it is empty.
+SETTINGS = {"Comfy.TutorialCompleted": True}
+
 
 @dataclass
 class ServerState:
-    """One server: its files, sockets, queue and worker."""
+    """One server: its files, sockets, queue and worker; `numbers` counts prompts, `settings` are a front end's."""
 
     folders: Folders
     hub: Hub
     queue: PromptQueue
     executor: Executor
     numbers: Iterator[int] = field(default_factory=itertools.count)
+    settings: dict[str, Any] = field(default_factory=lambda: dict(SETTINGS))
 
     @classmethod
     def create(cls, folders: Folders, *, step_time: float) -> ServerState:

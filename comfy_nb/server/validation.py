@@ -138,7 +138,7 @@ def _links(prompt: Json, node_id: str) -> list[tuple[str, list[Any]]]:
         return []
     return [
         (name, value)
-        for name in _class(prompt, node_id).required
+        for name in _class(prompt, node_id).declared
         if is_list(value := inputs.get(name))
         and len(value) == 2
         and isinstance(value[0], str)
@@ -199,7 +199,7 @@ def _exception(prompt: Json, error: Exception, consumer: _Consumer | None) -> Js
         return problem("exception_during_validation", "Exception when validating node", str(error), trace)
     info = {
         "input_name": consumer.input_name,
-        "input_config": _class(prompt, consumer.node_id).required[consumer.input_name],
+        "input_config": _class(prompt, consumer.node_id).declared[consumer.input_name],
         "exception_message": str(error),
         **trace,
         "linked_node": consumer.link,
@@ -211,6 +211,8 @@ def _exception(prompt: Json, error: Exception, consumer: _Consumer | None) -> Js
 def _input_error(prompt: Json, folders: Folders, node_id: str, name: str, config: list[Any]) -> Json | None:
     inputs = prompt[node_id]["inputs"]
     if name not in inputs:
+        if name in _class(prompt, node_id).optional:
+            return None
         return problem("required_input_missing", "Required input is missing", name, {"input_name": name})
     value = inputs[name]
     if is_list(value):
@@ -236,7 +238,7 @@ def _link_error(prompt: Json, name: str, config: list[Any], link: list[Any]) -> 
     if slot < 0:
         raise IndexError(f"{slot} is not an output slot")
     received = outputs[slot]
-    expected = "COMBO" if isinstance(config[0], list) else config[0]
+    expected = "COMBO" if is_list(config[0]) else config[0]
     if expected in ("*", received):
         return None
     details = f"{name}, received_type({received}) mismatch input_type({expected})"
@@ -249,7 +251,7 @@ _CONVERT = {"INT": int, "FLOAT": float, "STRING": str, "BOOLEAN": bool}
 
 def _literal(name: str, config: list[Any], value: Any) -> tuple[Any, Json | None]:
     """(the value in its declared type, what is wrong with it)."""
-    kind = config[0]
+    kind = config[1]["options"] if config[0] == "COMBO" else config[0]
     info: Json = {"input_name": name, "input_config": config, "received_value": value}
     if is_list(kind):
         return value, None if value in kind else _not_in_list(name, kind, info)

@@ -10,7 +10,7 @@ from typing import Any
 from comfy_nb.server.files import Folders
 from comfy_nb.server.progress import EncodedImage, Progress
 
-__all__ = ["Context", "Interrupted", "NodeClass", "NodeResult"]
+__all__ = ["Context", "Interrupted", "NodeClass", "NodeResult", "gives", "gives_all"]
 
 
 class Interrupted(Exception):
@@ -59,6 +59,16 @@ class Context:
 Run = Callable[[Context, dict[str, Any]], NodeResult]
 
 
+def gives(function: Callable[..., Any]) -> Run:
+    """A node that is a function of its inputs, by name, with one output."""
+    return lambda _context, inputs: NodeResult((function(**inputs),))
+
+
+def gives_all(function: Callable[..., tuple[Any, ...]]) -> Run:
+    """The same, with a tuple of all outputs."""
+    return lambda _context, inputs: NodeResult(function(**inputs))
+
+
 def _nothing(_folders: Folders) -> Mapping[str, list[str]]:
     return {}
 
@@ -67,16 +77,18 @@ def _nothing(_folders: Folders) -> Mapping[str, list[str]]:
 class NodeClass:
     """One class of nodes: what /object_info says of it, and what it does.
 
-    `required` maps an input's name to [type or choices, options]; `choices` gives the lists that change with the
-    folders. `changed` gives a text that makes a cached result stale when it differs. `checks` say what is wrong
-    with an input, in place of the check by type.
+    `required` and `optional` map an input's name to [type or choices, options]; an optional one that a prompt leaves
+    out has its declared default, or None. `choices` gives the lists that change with the folders. `changed` gives a
+    text that makes a cached result stale when it differs. `checks` say what is wrong with an input, in place of the
+    check by type.
     """
 
     name: str
-    display_name: str
     category: str
     run: Run
-    required: Mapping[str, list[Any]]
+    required: Mapping[str, list[Any]] = field(default_factory=dict[str, "list[Any]"])
+    optional: Mapping[str, list[Any]] = field(default_factory=dict[str, "list[Any]"])
+    display_name: str = ""
     outputs: Sequence[str] = ()
     output_names: Sequence[str] | None = None
     description: str = ""
@@ -90,9 +102,14 @@ class NodeClass:
         default_factory=dict[str, Callable[[Folders, Any], "str | None"]]
     )
 
+    @property
+    def declared(self) -> dict[str, list[Any]]:
+        """All inputs that may be given."""
+        return {**self.required, **self.optional}
+
     def inputs(self, folders: Folders) -> dict[str, list[Any]]:
-        """The required inputs with the choices of this moment."""
-        inputs = dict(self.required)
+        """The same, with the choices of this moment."""
+        inputs = self.declared
         for name, names in self.choices(folders).items():
             inputs[name] = [names, *inputs[name][1:]]
         return inputs
@@ -100,8 +117,11 @@ class NodeClass:
     def definition(self, folders: Folders) -> dict[str, Any]:
         """The class as /object_info shows it."""
         inputs = self.inputs(folders)
-        kinds: dict[str, Any] = {"required": inputs}
-        order = {"required": list(inputs)}
+        kinds: dict[str, Any] = {"required": {name: inputs[name] for name in self.required}}
+        order = {"required": list(self.required)}
+        if self.optional:
+            kinds["optional"] = {name: inputs[name] for name in self.optional}
+            order["optional"] = list(self.optional)
         if self.hidden:
             kinds["hidden"] = dict(self.hidden)
             order["hidden"] = list(self.hidden)
@@ -113,7 +133,7 @@ class NodeClass:
             "output_is_list": [False] * len(self.outputs),
             "output_name": list(self.output_names or self.outputs),
             "name": self.name,
-            "display_name": self.display_name,
+            "display_name": self.display_name or self.name,
             "description": self.description,
             "python_module": self.python_module,
             "category": self.category,

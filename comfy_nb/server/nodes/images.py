@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import sys
 import uuid
 from collections.abc import Mapping
 from typing import Any
@@ -10,9 +11,10 @@ from typing import Any
 from PIL import Image
 
 from comfy_nb.server.files import Folders, OutsideFolder
-from comfy_nb.server.nodes.base import Context, NodeClass, NodeResult
-from comfy_nb.server.nodes.sampling import check_canvas
-from comfy_nb.server.pictures import PIXELS, png, read_image, save_png
+from comfy_nb.server.nodes.base import Context, NodeClass, NodeResult, gives
+from comfy_nb.server.nodes.fields import choice
+from comfy_nb.server.nodes.values import PIXELS, check_canvas
+from comfy_nb.server.pictures import png, read_image, read_mask, save_png
 
 __all__ = ["NODES"]
 
@@ -57,6 +59,19 @@ def _load_image(context: Context, inputs: dict[str, Any]) -> NodeResult:
     return NodeResult(read_image(path))
 
 
+def _load_mask(context: Context, inputs: dict[str, Any]) -> NodeResult:
+    path = context.folders.find(inputs["image"])
+    if path is None:
+        raise FileNotFoundError(f"Invalid image file: {inputs['image']}")
+    with Image.open(path) as image:
+        check_canvas(*image.size, 1)
+    return NodeResult((read_mask(path, inputs["channel"]),))
+
+
+def _itself(value: Any) -> Any:
+    return value
+
+
 def _image_problem(folders: Folders, name: Any) -> str | None:
     try:
         found = isinstance(name, str) and folders.find(name) is not None
@@ -73,6 +88,16 @@ def _image_digest(folders: Folders, inputs: dict[str, Any]) -> str:
 def _always_new(_folders: Folders, _inputs: dict[str, Any]) -> str:
     return uuid.uuid4().hex
 
+
+_INT = {"min": 1 - 2**63, "max": 2**63 - 1, "control_after_generate": "fixed"}
+_FLOAT = {"min": -sys.float_info.max, "max": sys.float_info.max, "step": 0.1}
+_PRIMITIVES: list[tuple[str, str, str, dict[str, Any]]] = [
+    ("PrimitiveInt", "Int", "INT", _INT),
+    ("PrimitiveFloat", "Float", "FLOAT", _FLOAT),
+    ("PrimitiveString", "Text", "STRING", {"multiline": False}),
+    ("PrimitiveStringMultiline", "Text (Multiline)", "STRING", {"multiline": True}),
+    ("PrimitiveBoolean", "Boolean", "BOOLEAN", {}),
+]
 
 NODES = [
     NodeClass(
@@ -141,5 +166,33 @@ NODES = [
         choices=lambda folders: {"image": folders.inputs()},
         changed=_image_digest,
         checks={"image": _image_problem},
+    ),
+    NodeClass(
+        name="LoadImageMask",
+        display_name="Load Image (as Mask)",
+        category="image",
+        description="Loads one channel of a picture as a mask; of alpha it is 1 minus alpha.",
+        run=_load_mask,
+        required={
+            "image": [[], {"image_upload": True}],
+            "channel": choice(["alpha", "red", "green", "blue"]),
+        },
+        outputs=("MASK",),
+        choices=lambda folders: {"image": folders.inputs()},
+        changed=_image_digest,
+        checks={"image": _image_problem},
+    ),
+    *(
+        NodeClass(
+            name=name,
+            display_name=title,
+            category="utilities/primitive",
+            description="A value to link to.",
+            run=gives(_itself),
+            required={"value": [kind, options]},
+            outputs=(kind,),
+            python_module="comfy_extras.nodes_primitive",
+        )
+        for name, title, kind, options in _PRIMITIVES
     ),
 ]

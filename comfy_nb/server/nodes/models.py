@@ -1,32 +1,47 @@
-"""Checkpoints and prompts: a world stands where a model, its text encoder and its VAE would."""
+"""Checkpoints: a world stands where a model, its text encoder and its VAE would."""
 
 from __future__ import annotations
 
-import logging
+from collections.abc import Mapping
 from typing import Any
 
-from comfy_nb.server.nodes.base import Context, NodeClass, NodeResult
-from comfy_nb.server.worlds import load_world
-from comfy_nb.server.worlds.base import Conditioning, World
+from comfy_nb.server.nodes.base import Context, NodeClass, NodeResult, gives, gives_all
+from comfy_nb.server.nodes.fields import choice, number
+from comfy_nb.server.worlds import WORLDS, load_world
+from comfy_nb.server.worlds.base import World
 
-__all__ = ["CHECKPOINTS", "NODES"]
+__all__ = ["CHECKPOINTS", "LOADABLE", "NODES"]
 
-logger = logging.getLogger(__name__)
+_WORLDS = {f"demo-{name}.safetensors": name for name in WORLDS}
 
-# The names under which ComfyUI's own templates ask for a checkpoint are aliases, so that they run unmodified.
-CHECKPOINTS = {
-    "demo-landscapes.safetensors": "landscapes",
-    "v1-5-pruned-emaonly-fp16.safetensors": "landscapes",
-    "v1-5-pruned-emaonly.safetensors": "landscapes",
-    "v1-5-pruned-emaonly.ckpt": "landscapes",
-    "sd_xl_base_1.0.safetensors": "landscapes",
-    "dreamshaper_8.safetensors": "landscapes",
+
+def _with_aliases(*names: str) -> Mapping[str, str]:
+    return {**_WORLDS, **dict.fromkeys(names, "landscapes")}
+
+
+# The names under which ComfyUI's own templates ask for models are aliases, so that they run unmodified.
+CHECKPOINTS = _with_aliases(
+    "v1-5-pruned-emaonly-fp16.safetensors",
+    "v1-5-pruned-emaonly.safetensors",
+    "v1-5-pruned-emaonly.ckpt",
+    "512-inpainting-ema.safetensors",
+    "sd_xl_base_1.0.safetensors",
+    "dreamshaper_8.safetensors",
+)
+LOADABLE: dict[str, Mapping[str, str]] = {
+    "checkpoints": CHECKPOINTS,
+    "diffusion_models": _with_aliases("z_image_turbo_bf16.safetensors"),
+    "text_encoders": _with_aliases("qwen_3_4b.safetensors"),
+    "vae": _with_aliases("ae.safetensors", "vae-ft-mse-840000-ema-pruned.safetensors"),
 }
 
 _ABOUT = (
-    "Nothing is loaded: this is comfy_nb's embedded server, which samples a known world of pictures exactly, "
-    "without weights. Every name here is that world; those of well-known checkpoints are only there so that "
-    "workflows run."
+    "Nothing is loaded: this is comfy_nb's embedded server, which samples known worlds of pictures exactly, "
+    "without weights. The names that begin with demo- are those worlds; those of well-known models are only there "
+    "so that workflows run, and mean demo-landscapes."
+)
+_UNCHANGED = (
+    "Passes the model on as it is: the embedded server's noise levels are always those of Stable Diffusion."
 )
 
 
@@ -35,14 +50,31 @@ def _load_checkpoint(_context: Context, inputs: dict[str, Any]) -> NodeResult:
     return NodeResult((world, world, world))
 
 
-def _encode_text(context: Context, inputs: dict[str, Any]) -> NodeResult:
-    world: World = inputs["clip"]
-    conditioning: Conditioning = world.encode_prompt(inputs["text"])
-    if conditioning.unknown:
-        words = ", ".join(conditioning.unknown)
-        logger.warning("Node %s: the world %r does not know: %s", context.node_id, world.name, words)
-    return NodeResult((conditioning,))
+def _load_part(_context: Context, inputs: dict[str, Any]) -> NodeResult:
+    """A part of a model by the name of its file, which is the first input."""
+    name = next(iter(inputs.values()))
+    return NodeResult((load_world(next(names[name] for names in LOADABLE.values() if name in names)),))
 
+
+def _same_model(model: World, **_settings: Any) -> World:
+    return model
+
+
+def _same_clip(clip: World, **_settings: Any) -> World:
+    return clip
+
+
+def _same_both(model: World, clip: World, **_settings: Any) -> tuple[World, World]:
+    return model, clip
+
+
+def _names(kind: str) -> list[Any]:
+    return choice(list(LOADABLE[kind]), tooltip=_ABOUT)
+
+
+_DEVICE = {"device": choice(["default", "cpu"], advanced=True)}
+_STRENGTH = number(1.0, -100.0, 100.0, 0.01)
+_NO_LORAS = "There are no LoRAs for a world without weights: the list is empty."
 
 NODES = [
     NodeClass(
@@ -51,7 +83,7 @@ NODES = [
         category="model/loaders",
         description=_ABOUT,
         run=_load_checkpoint,
-        required={"ckpt_name": [list(CHECKPOINTS), {"tooltip": _ABOUT}]},
+        required={"ckpt_name": _names("checkpoints")},
         outputs=("MODEL", "CLIP", "VAE"),
         output_tooltips=(
             "The exact denoiser of a known world.",
@@ -60,23 +92,76 @@ NODES = [
         ),
     ),
     NodeClass(
-        name="CLIPTextEncode",
-        display_name="CLIP Text Encode (Prompt)",
-        category="model/conditioning",
-        description="Reads a prompt. Words that are not known are ignored, and named in the server's log.",
-        run=_encode_text,
+        name="UNETLoader",
+        display_name="Load Diffusion Model",
+        category="model/loaders",
+        description=_ABOUT,
+        run=_load_part,
         required={
-            "text": [
-                "STRING",
-                {
-                    "multiline": True,
-                    "dynamicPrompts": True,
-                    "tooltip": "What the picture should hold, in words.",
-                },
-            ],
-            "clip": ["CLIP", {"tooltip": "The world whose words are understood."}],
+            "unet_name": _names("diffusion_models"),
+            "weight_dtype": choice(["default", "fp8_e4m3fn", "fp8_e4m3fn_fast", "fp8_e5m2"], advanced=True),
         },
-        outputs=("CONDITIONING",),
-        output_tooltips=("The words that were understood.",),
+        outputs=("MODEL",),
+    ),
+    NodeClass(
+        name="CLIPLoader",
+        display_name="Load CLIP",
+        category="model/loaders",
+        description=_ABOUT,
+        run=_load_part,
+        required={
+            "clip_name": _names("text_encoders"),
+            "type": choice(["stable_diffusion", "sd3", "lumina2", "flux", "qwen_image"]),
+        },
+        optional=_DEVICE,
+        outputs=("CLIP",),
+    ),
+    NodeClass(
+        name="VAELoader",
+        display_name="Load VAE",
+        category="model/loaders",
+        description=_ABOUT,
+        run=_load_part,
+        required={"vae_name": _names("vae")},
+        outputs=("VAE",),
+    ),
+    NodeClass(
+        name="LoraLoader",
+        display_name="Load LoRA (Model and CLIP)",
+        category="model/loaders",
+        description=_NO_LORAS,
+        run=gives_all(_same_both),
+        required={
+            "model": ["MODEL", {}],
+            "clip": ["CLIP", {}],
+            "lora_name": choice([]),
+            "strength_model": _STRENGTH,
+            "strength_clip": _STRENGTH,
+        },
+        outputs=("MODEL", "CLIP"),
+    ),
+    NodeClass(
+        name="CLIPSetLastLayer",
+        display_name="CLIP Set Last Layer",
+        category="model/conditioning",
+        description="Passes the CLIP on as it is: a world reads prompts without layers.",
+        run=gives(_same_clip),
+        required={
+            "clip": ["CLIP", {}],
+            "stop_at_clip_layer": [
+                "INT",
+                {"default": -1, "min": -24, "max": -1, "step": 1, "advanced": True},
+            ],
+        },
+        outputs=("CLIP",),
+    ),
+    NodeClass(
+        name="ModelSamplingAuraFlow",
+        category="model/patch",
+        description=_UNCHANGED,
+        run=gives(_same_model),
+        required={"model": ["MODEL", {}], "shift": number(1.73, 0.0, 100.0, 0.01)},
+        outputs=("MODEL",),
+        python_module="comfy_extras.nodes_model_advanced",
     ),
 ]

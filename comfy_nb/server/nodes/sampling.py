@@ -1,184 +1,162 @@
-"""Latents and how they are sampled, decoded and encoded."""
+"""KSampler and KSamplerAdvanced, and the one that shows what is still undecided."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from comfy_nb.server.diffusion.sampling import SAMPLERS, SCHEDULERS, ksampler
 from comfy_nb.server.nodes.base import Context, NodeClass, NodeResult
+from comfy_nb.server.nodes.conditioning import settle
+from comfy_nb.server.nodes.fields import Field, choice, integer, number, seed
+from comfy_nb.server.nodes.values import Latent
 from comfy_nb.server.pictures import preview_jpeg
-from comfy_nb.server.worlds import load_world
-from comfy_nb.server.worlds.base import Array, World
+from comfy_nb.server.worlds.base import Array, Factor, World
 
-__all__ = ["NODES", "CanvasTooLarge", "check_canvas"]
-
-# One picture, and all pictures of a batch; beyond that the exact denoiser outgrows a small machine.
-MAX_PIXELS = 2048 * 2048
-MAX_BATCH_PIXELS = 4 * MAX_PIXELS
+__all__ = ["CFG", "NODES", "latent_arguments", "show_steps"]
 
 
-class CanvasTooLarge(ValueError):
-    """The picture is larger than the embedded server wants to paint."""
-
-
-def check_canvas(width: int, height: int, batch: int) -> None:
-    """Raise CanvasTooLarge if that many pixels are too many."""
-    if width * height > MAX_PIXELS:
-        raise CanvasTooLarge(
-            f"A picture of {width}x{height} pixels is too large for the embedded server: "
-            f"it paints up to {MAX_PIXELS:,} pixels, such as 2048x2048."
-        )
-    if width * height * batch > MAX_BATCH_PIXELS:
-        raise CanvasTooLarge(
-            f"{batch} pictures of {width}x{height} pixels are too many for the embedded server: "
-            f"it paints up to {MAX_BATCH_PIXELS:,} pixels at once."
-        )
-
-
-def _empty_latent(_context: Context, inputs: dict[str, Any]) -> NodeResult:
-    width, height, batch = inputs["width"], inputs["height"], inputs["batch_size"]
-    check_canvas(width, height, batch)
-    # Latents are the same for every world.
-    return NodeResult(({"samples": load_world("landscapes").empty(width, height, batch)},))
-
-
-def _sample(context: Context, inputs: dict[str, Any]) -> NodeResult:
-    world: World = inputs["model"]
+def show_steps(context: Context, world: World) -> Callable[[int, int, Array], None]:
+    """What a sampler calls after each step: moves the bar, shows a preview if anybody looks, and waits."""
 
     def on_step(step: int, steps: int, x0: Array) -> None:
         seen = context.previews and context.progress.listened()
         context.step(step, steps, preview_jpeg(world.preview(x0[0])) if seen else None)
         context.pace()
 
+    return on_step
+
+
+def latent_arguments(latent: Latent) -> dict[str, Any]:
+    """What samplers take of a latent."""
+    return {
+        "samples": latent["samples"],
+        "mask": latent.get("noise_mask"),
+        "batch_index": latent.get("batch_index"),
+    }
+
+
+def _run(context: Context, inputs: Mapping[str, Any], **more: Any) -> Latent:
+    world: World = inputs["model"]
+    latent: Latent = inputs["latent_image"]
     samples = ksampler(
         world,
-        seed=inputs["seed"],
         steps=inputs["steps"],
         cfg=inputs["cfg"],
         sampler_name=inputs["sampler_name"],
         scheduler=inputs["scheduler"],
-        positive=inputs["positive"],
-        negative=inputs["negative"],
-        samples=inputs["latent_image"]["samples"],
-        denoise=inputs["denoise"],
-        callback=on_step,
+        positive=settle(inputs["positive"], latent["samples"]),
+        negative=settle(inputs["negative"], latent["samples"]),
+        **latent_arguments(latent),
+        **more,
+        callback=show_steps(context, world),
     )
-    return NodeResult(({"samples": samples},))
+    return {**latent, "samples": samples}
 
 
-def _decode(_context: Context, inputs: dict[str, Any]) -> NodeResult:
-    return NodeResult((inputs["vae"].decode(inputs["samples"]["samples"]),))
+def _sample(context: Context, inputs: dict[str, Any]) -> NodeResult:
+    return NodeResult((_run(context, inputs, seed=inputs["seed"], denoise=inputs["denoise"]),))
 
 
-def _encode(_context: Context, inputs: dict[str, Any]) -> NodeResult:
-    pixels = inputs["pixels"]
-    check_canvas(pixels.shape[2], pixels.shape[1], pixels.shape[0])
-    return NodeResult(({"samples": inputs["vae"].encode(pixels)},))
+def _sample_part(context: Context, inputs: dict[str, Any]) -> NodeResult:
+    latent = _run(
+        context,
+        inputs,
+        seed=inputs["noise_seed"],
+        add_noise=inputs["add_noise"] == "enable",
+        start_at_step=inputs["start_at_step"],
+        end_at_step=inputs["end_at_step"],
+        return_with_leftover_noise=inputs["return_with_leftover_noise"] == "enable",
+    )
+    return NodeResult((latent,))
 
 
-def _size(default: int, step: int, what: str) -> list[Any]:
-    tooltip = f"The {what} of the picture in pixels."
-    return ["INT", {"default": default, "min": 16, "max": 16384, "step": step, "tooltip": tooltip}]
+def _sample_watched(context: Context, inputs: dict[str, Any]) -> NodeResult:
+    """Also lists, per step, each factor's bits and best candidates: as text, and as data of the node's output."""
+    seen: list[dict[str, Any]] = []
+
+    def watch(step: int, sigma: float, factors: tuple[Factor, ...]) -> None:
+        listed = [
+            {"name": each.name, "bits": each.bits, "candidates": [list(pair) for pair in each.candidates]}
+            for each in factors
+        ]
+        seen.append({"step": step, "sigma": sigma, "factors": listed})
+
+    latent = _run(context, inputs, seed=inputs["seed"], denoise=inputs["denoise"], watch=watch)
+    table = "\n".join(_line(row) for row in seen)
+    return NodeResult((latent, table), {"text": [table], "undecided": seen})
 
 
-_BATCH = ["INT", {"default": 1, "min": 1, "max": 4096, "tooltip": "How many pictures at once."}]
+def _line(row: Mapping[str, Any]) -> str:
+    factors = "  ".join(
+        f"{each['name']} {each['bits']:.2f} bit ({each['candidates'][0][0]})" for each in row["factors"]
+    )
+    return f"{row['step']:3}  sigma {row['sigma']:7.3f}  {factors}"
+
+
+CFG = number(
+    8.0, 0.0, 100.0, 0.1, round=0.01, tooltip="How strongly the prompts pull (classifier-free guidance)."
+)
+_MODEL: Field = ["MODEL", {"tooltip": "Whose denoiser is used."}]
+_STEPS = integer(20, 1, 10000, tooltip="How many denoising steps.")
+_SOLVER = {
+    "sampler_name": choice(SAMPLERS, tooltip="The solver: those of ComfyUI's that are built."),
+    "scheduler": choice(SCHEDULERS, tooltip="How the noise levels are spaced."),
+    "positive": ["CONDITIONING", {"tooltip": "What to include."}],
+    "negative": ["CONDITIONING", {"tooltip": "What to exclude."}],
+    "latent_image": ["LATENT", {"tooltip": "The latent to denoise."}],
+}
+_KSAMPLER: dict[str, Field] = {
+    "model": _MODEL,
+    "seed": seed("The seed of the starting noise: the same noise as ComfyUI's."),
+    "steps": _STEPS,
+    "cfg": CFG,
+    **_SOLVER,
+    "denoise": number(
+        1.0, 0.0, 1.0, 0.01, tooltip="1 starts from noise alone; less keeps part of the latent's picture."
+    ),
+}
 
 NODES = [
-    NodeClass(
-        name="EmptyLatentImage",
-        display_name="Empty Latent Image",
-        category="model/latent",
-        description="A blank canvas to sample on.",
-        run=_empty_latent,
-        required={"width": _size(512, 8, "width"), "height": _size(512, 8, "height"), "batch_size": _BATCH},
-        outputs=("LATENT",),
-    ),
-    NodeClass(
-        name="EmptySD3LatentImage",
-        display_name="EmptySD3LatentImage",
-        category="model/latent/stable diffusion",
-        description="A blank canvas to sample on; here the same as Empty Latent Image.",
-        run=_empty_latent,
-        required={
-            "width": _size(1024, 16, "width"),
-            "height": _size(1024, 16, "height"),
-            "batch_size": _BATCH,
-        },
-        outputs=("LATENT",),
-        python_module="comfy_extras.nodes_sd3",
-    ),
     NodeClass(
         name="KSampler",
         display_name="KSampler",
         category="model/sampling",
         description="Removes noise from a latent, step by step, towards what the prompts ask for.",
         run=_sample,
-        required={
-            "model": ["MODEL", {"tooltip": "Whose denoiser is used."}],
-            "seed": [
-                "INT",
-                {
-                    "default": 0,
-                    "min": 0,
-                    "max": 2**64 - 1,
-                    "control_after_generate": True,
-                    "tooltip": "The seed of the starting noise: the same noise as ComfyUI's.",
-                },
-            ],
-            "steps": ["INT", {"default": 20, "min": 1, "max": 10000, "tooltip": "How many denoising steps."}],
-            "cfg": [
-                "FLOAT",
-                {
-                    "default": 8.0,
-                    "min": 0.0,
-                    "max": 100.0,
-                    "step": 0.1,
-                    "round": 0.01,
-                    "tooltip": "How strongly the prompts pull (classifier-free guidance).",
-                },
-            ],
-            "sampler_name": [
-                list(SAMPLERS),
-                {"tooltip": "The solver. Those of ComfyUI that are built so far."},
-            ],
-            "scheduler": [list(SCHEDULERS), {"tooltip": "How the noise levels are spaced."}],
-            "positive": ["CONDITIONING", {"tooltip": "What to include."}],
-            "negative": ["CONDITIONING", {"tooltip": "What to exclude."}],
-            "latent_image": ["LATENT", {"tooltip": "The latent to denoise."}],
-            "denoise": [
-                "FLOAT",
-                {
-                    "default": 1.0,
-                    "min": 0.0,
-                    "max": 1.0,
-                    "step": 0.01,
-                    "tooltip": "1 starts from noise alone; less keeps part of the latent's picture.",
-                },
-            ],
-        },
+        required=_KSAMPLER,
         outputs=("LATENT",),
         output_tooltips=("The denoised latent.",),
     ),
     NodeClass(
-        name="VAEDecode",
-        display_name="VAE Decode",
-        category="model/latent",
-        description="Draws the sampled scene at full size.",
-        run=_decode,
+        name="KSamplerAdvanced",
+        display_name="KSampler (Advanced)",
+        category="model/sampling",
+        description="A part of the steps of a KSampler; two of them in a row equal one.",
+        run=_sample_part,
         required={
-            "samples": ["LATENT", {"tooltip": "The latent to be decoded."}],
-            "vae": ["VAE", {"tooltip": "The world that draws it."}],
+            "model": _MODEL,
+            "add_noise": choice(["enable", "disable"], advanced=True),
+            "noise_seed": seed("The seed of the starting noise."),
+            "steps": _STEPS,
+            "cfg": CFG,
+            **_SOLVER,
+            "start_at_step": integer(0, 0, 10000, advanced=True),
+            "end_at_step": integer(10000, 0, 10000, advanced=True),
+            "return_with_leftover_noise": choice(["disable", "enable"], advanced=True),
         },
-        outputs=("IMAGE",),
-        output_tooltips=("The picture.",),
+        outputs=("LATENT",),
     ),
     NodeClass(
-        name="VAEEncode",
-        display_name="VAE Encode",
-        category="model/latent",
-        description="Turns a picture into a latent to start from.",
-        run=_encode,
-        required={"pixels": ["IMAGE"], "vae": ["VAE"]},
-        outputs=("LATENT",),
+        name="KSamplerUndecided",
+        display_name="KSampler (What Is Undecided)",
+        category="comfy_nb",
+        description="A KSampler that also says, at each step, what of the picture is still undecided: "
+        "bits of each factor and the likeliest candidates.",
+        run=_sample_watched,
+        required=_KSAMPLER,
+        outputs=("LATENT", "STRING"),
+        output_names=("LATENT", "undecided"),
+        python_module="custom_nodes.comfy_nb",
     ),
 ]

@@ -11,7 +11,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from comfy_nb.server.nodes import NODE_CLASSES
-from comfy_nb.server.nodes.models import CHECKPOINTS
+from comfy_nb.server.nodes.models import LOADABLE
 from comfy_nb.server.routes.answers import empty, json_answer
 from comfy_nb.server.state import state_of
 
@@ -20,7 +20,10 @@ __all__ = ["ROUTES"]
 # The release whose protocol is spoken; clients choose what they use by it.
 PROTOCOL_VERSION = "0.33.0"
 
-MODELS: dict[str, list[str]] = {"checkpoints": list(CHECKPOINTS), "loras": [], "vae": [], "embeddings": []}
+MODELS: dict[str, list[str]] = {
+    **{kind: list(names) for kind, names in LOADABLE.items()},
+    **{kind: [] for kind in ("loras", "embeddings", "controlnet", "upscale_models", "style_models")},
+}
 
 
 def _memory() -> tuple[int, int]:
@@ -90,14 +93,30 @@ async def models_of(request: Request) -> Response:
     return empty(404) if names is None else json_answer(names)
 
 
-async def embeddings(_request: Request) -> Response:
-    """None."""
+async def experiment_models(_request: Request) -> Response:
+    """The kinds of model once more, in the form that a front end's model library reads."""
+    extensions = [".safetensors", ".ckpt"]
+    return json_answer([{"name": name, "folders": [name], "extensions": extensions} for name in MODELS])
+
+
+async def experiment_models_of(request: Request) -> Response:
+    """The models of one kind in that form. They are no files: no size, no times."""
+    names = MODELS.get(request.path_params["folder"])
+    if names is None:
+        return empty(404)
+    return json_answer(
+        [{"name": name, "pathIndex": 0, "modified": 0, "created": 0, "size": 0} for name in names]
+    )
+
+
+async def nothing_listed(_request: Request) -> Response:
+    """An empty list: there is none of this here."""
     return json_answer([])
 
 
-async def extensions(_request: Request) -> Response:
-    """None."""
-    return json_answer([])
+async def nothing_named(_request: Request) -> Response:
+    """An empty object: there is none of this here."""
+    return json_answer({})
 
 
 ROUTES = [
@@ -107,6 +126,11 @@ ROUTES = [
     Route("/object_info/{name}", object_info_class),
     Route("/models", models),
     Route("/models/{folder}", models_of),
-    Route("/embeddings", embeddings),
-    Route("/extensions", extensions),
+    Route("/experiment/models", experiment_models),
+    Route("/experiment/models/{folder}", experiment_models_of),
+    *(Route(path, nothing_listed) for path in ("/embeddings", "/extensions")),
+    *(
+        Route(path, nothing_named)
+        for path in ("/i18n", "/workflow_templates", "/global_subgraphs", "/node_replacements")
+    ),
 ]
