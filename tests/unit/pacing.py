@@ -7,6 +7,8 @@ from collections.abc import Callable
 from itertools import count
 from typing import Any
 
+from comfy_nb.widgets.credit import MainThread
+
 
 class Handle:
     def __init__(self) -> None:
@@ -117,3 +119,30 @@ class PageModel:
         said = {name: [n, round(1000 * (now - at))] for name, (n, at) in self._painted.items()}
         self._painted.clear()
         self._clock.call_later(self.way, lambda: self._hear({"k": "seen", "at": said}))
+
+
+class Asked:
+    """Counts the questions."""
+
+    def __init__(self, there: bool = True) -> None:
+        self.count = 0
+        self.there = there
+
+    def __call__(self) -> bool:
+        self.count += 1
+        return self.there
+
+
+def free_main(at: float = 0.0) -> MainThread:
+    """A main thread that has just answered three times at once."""
+    main = MainThread(Asked())
+    for i in (0.5, 0.3, 0.1):
+        main.ask(at - i)
+        main.answered(at - i + 0.001)
+    return main
+
+
+def busy_main(since: float = 0.0) -> MainThread:
+    main = MainThread(Asked())
+    main.ask(since)
+    return main

@@ -10,9 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from comfy_nb.widgets import bridge
+from comfy_nb.widgets import hub
 from comfy_nb.widgets.bridge import Bridge, Hub, hub_of
-from comfy_nb.widgets.flow import BLIND, BLIND_AFTER, BLIND_TIME, FASTEST, MESSAGES
+from comfy_nb.widgets.credit import BLIND, BLIND_AFTER, BLIND_TIME, FASTEST
+from comfy_nb.widgets.flow import MESSAGES
 from tests.unit.pacing import Clock, MainLoop, PageModel
 
 
@@ -403,7 +404,7 @@ def test_a_stream_that_was_dropped_holds_nothing(kernel: Kernel):
     widget.bridge.look("a", at=True)
     kernel.clock.run(5)
     assert widget.sent == []
-    assert kernel.hub._streams == {}
+    assert kernel.hub._credits == {}
 
 
 def test_pages_that_never_said_goodbye_are_forgotten(kernel: Kernel):
@@ -424,7 +425,7 @@ def test_a_closed_bridge_sends_nothing_any_more_and_leaves_nothing_behind(kernel
     widget.bridge.close()
     kernel.clock.run(10)
     assert len(widget.steps()) == len(widget.states) == 1
-    assert kernel.hub._streams == {}
+    assert kernel.hub._credits == {}
     assert kernel.clock.pending == 0
 
 
@@ -468,7 +469,7 @@ def test_one_widget_that_fails_does_not_stop_the_others(kernel: Kernel, caplog: 
 
 
 def test_a_process_has_one_hub_and_after_a_fork_a_new_one(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(bridge, "_hub", None)
+    monkeypatch.setattr(hub, "_hub", None)
     loop: Any = SimpleNamespace(call_later=None, call=None)
     hubs: list[Hub] = []
     threads = [threading.Thread(target=lambda: hubs.append(hub_of(loop))) for _ in range(8)]
