@@ -180,8 +180,8 @@ def _note(run: Run) -> str:
         return "cached: nothing had to be computed" if run.all_cached else ""
     if run.status == "queued" and run.position:
         return "next in the queue" if run.position == 1 else f"{ordinal(run.position)} in the queue"
-    if run.link != "connected" and not run.ended:
-        return run.link_note or run.link
+    if not run.ended:
+        return run.link_note or ("" if run.link == "connected" else run.link)
     return ""
 
 

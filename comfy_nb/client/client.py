@@ -1,73 +1,75 @@
 """Client: one ComfyUI server, as a source of events about our prompts.
 
 The websocket gives hints as they come; the queue and the history are the truth, asked after each (re)connect, when
-the socket says that a run is over, and on a slow watchdog. Queue first, then history: a prompt only ever moves that
-way, so nothing can be missed between the two. Everything here runs on the loop thread.
+the socket says that a run is over, and on a slow watchdog. `sending` hands prompts over, `line` hears of them,
+`reconcile` compares them with the truth, `stopping` stops them. Everything here runs on the loop thread.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-import uuid
+import ssl
 from collections.abc import Coroutine
 from typing import Any
 
 from comfy_nb import events as ev
+from comfy_nb.client import timing
 from comfy_nb.client.address import Address
 from comfy_nb.client.catalog import Catalog
 from comfy_nb.client.collect import collect, collect_frame, is_output_frame
-from comfy_nb.client.http import Http, NoAnswer
+from comfy_nb.client.http import Http
+from comfy_nb.client.line import Line, new_id
 from comfy_nb.client.loop import Loop
 from comfy_nb.client.prompt import Frame, Prompt
-from comfy_nb.client.routing import Router
-from comfy_nb.client.socket import MAX_MESSAGE, Socket
-from comfy_nb.errors import ComfyError, ConnectionFailed, ServerError
-from comfy_nb.failures import left_out, refusal, rejection, unreachable, verdict
+from comfy_nb.client.reconcile import Reconciler
+from comfy_nb.client.sending import Sender
+from comfy_nb.client.socket import MAX_MESSAGE
+from comfy_nb.client.stopping import Stopper
+from comfy_nb.client.timing import Timing
+from comfy_nb.errors import ComfyError, ConnectionFailed
+from comfy_nb.failures import unreachable
 from comfy_nb.store import get_store
 from comfy_nb.wire import messages as wire
-from comfy_nb.wire.records import HistoryEntry, PromptRejected, Queue
+from comfy_nb.wire.records import HistoryEntry, Queue
 
 __all__ = ["Client"]
 
 log = logging.getLogger("comfy_nb")
 
-READY_TIMEOUT = 20.0  # seconds a submit waits for a lost socket to come back
-HISTORY_TRIES = (0.0, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8)  # the history is written a hair after the socket speaks
-WATCH_EVERY = 15.0  # seconds between two looks at queue and history while all seems well
-WATCH_LOST = 2.0  # the same while the socket is down
-QUEUE_DELAY = 0.25  # seconds in which the server's "the queue moved" is taken as one
-GONE = (
-    "the server knows nothing of it any more: somebody removed it, the history was cleared, "
-    "or the server was restarted"
-)
+MAX_LINES = 4  # client ids at once; beyond, new prompts share the newest, however its connection was lost
 
 
 class Client:
     """A connection to one server, for any number of prompts. Make it on any thread, and `open()` it on the loop's."""
 
-    def __init__(self, address: Address, loop: Loop, *, max_message: int = MAX_MESSAGE) -> None:
+    def __init__(
+        self, address: Address, loop: Loop, *, max_message: int = MAX_MESSAGE, patience: Timing | None = None
+    ) -> None:
         self.address = address
-        self.client_id = uuid.uuid4().hex
-        self.link: ev.Link = "connecting"
         self._loop = loop
-        tls = address.ssl_context()  # reads files, so not on the loop
-        self._http = Http(address, loop, tls)
+        self._timing = timing.TIMING if patience is None else patience
+        self._max_message = max_message
+        self._tls: ssl.SSLContext | None = address.ssl_context()  # reads files, so not on the loop
+        self._http = Http(address, loop, self._tls)
         self.catalog = Catalog(self._http, loop)
         self._prompts: dict[str, Prompt] = {}
-        self._router = Router(self._prompts, self._has_node)
-        self._socket = Socket(
-            address,
-            self.client_id,
-            loop,
-            on_message=self._on_message,
-            on_link=self._on_link,
-            tls=tls,
-            max_message=max_message,
+        self._line = self._new_line()  # for new prompts
+        self._lines = [self._line]  # and those of prompts that were sent before
+        self._truth = Reconciler(self._http, loop, self._timing, self._finish)
+        self._stopper = Stopper(self._http, self._truth, self._timing, self._finish)
+        self._sender = Sender(
+            self._http,
+            self.catalog,
+            self._timing,
+            line=lambda: self._line,
+            finish=self._finish,
+            adopt=self._adopt,
         )
         self._tasks: set[asyncio.Task[None]] = set()
         self._queue_task: asyncio.Task[None] | None = None
         self._wake = asyncio.Event()
+        self._looked_at = 0.0  # when queue and history were last asked, in the loop's seconds
         self.queue_moves = 0  # how often the server said that its queue moved, for whoever shows all of it
 
     @property
@@ -75,11 +77,21 @@ class Client:
         """The server's own version, or an empty text."""
         return self._http.can.version
 
+    @property
+    def link(self) -> ev.Link:
+        """The state of the connection that new prompts take."""
+        return self._line.link
+
+    @property
+    def client_id(self) -> str:
+        """The id that new prompts are sent with."""
+        return self._line.client_id
+
     async def open(self) -> None:
         """Find out what is there, and open the websocket. Raises `ConnectionFailed`; leaves nothing running then."""
         try:
             can = await self._http.probe()
-            await self._socket.start(can.api)
+            await self._line.socket.start(can.api)
         except BaseException:
             await self._http.close()
             raise
@@ -87,118 +99,114 @@ class Client:
 
     async def close(self) -> None:
         """Stop listening. Prompts go on at the server; those still open say that nobody listens any more."""
-        self._on_link("closed", "the connection was closed here")
+        for line in self._lines:
+            self._on_link(line, "closed", "the connection was closed here")
         for prompt in [p for p in self._prompts.values() if not p.sent]:
             why = f"The connection to {self.address.display} was closed here before the job was sent."
-            self._refuse(prompt, ConnectionFailed(why))
+            self._finish(prompt, ev.Rejected(unreachable(ConnectionFailed(why))))
         tasks = list(self._tasks)
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        await self._socket.close()
+        await asyncio.gather(*(line.socket.close() for line in self._lines))
         await self._http.close()
 
-    # -- submit ------------------------------------------------------------------------------------------------
+    # -- submit and stop ---------------------------------------------------------------------------------------
 
     def submit(self, prompt: Prompt, extra_data: dict[str, Any] | None = None) -> None:
         """Hand a prompt to the server, in time; what becomes of it comes as events."""
-        self._prompts[prompt.id] = prompt  # before the POST: messages may come before its reply
+        self._prompts[prompt.id] = prompt
         self._start(self._submit(prompt, extra_data or {}), "submit")
 
     async def _submit(self, prompt: Prompt, extra_data: dict[str, Any]) -> None:
-        if self.link != "connected":
-            prompt.feed(ev.LinkChanged(self.link, "waiting for the connection"))
-        try:
-            if not await self._prepared(prompt):
-                return
-            await self._post(prompt, self._body(prompt, extra_data))
-        except (NoAnswer, ServerError) as error:
-            log.info("comfy_nb: POST of %s is in doubt: %s", prompt.id, error)
-            await self._in_doubt(prompt, error)
-        except ConnectionFailed as error:
-            self._refuse(prompt, error)
+        await self._sender.send(prompt, extra_data)
         self._wake.set()
-        if prompt.stop_asked and not prompt.stop_sent:  # asked for while the POST was under way
-            await self._stop(prompt)
+        if prompt.doubt is not None:
+            await self.reconcile()
+        await self._stopper.stop(prompt)  # if asked for meanwhile
 
-    async def _prepared(self, prompt: Prompt) -> bool:
-        """Upload its files, and look for what the server would refuse. False if it is not to be sent."""
-        try:
-            for name, data in prompt.uploads.items():
-                prompt.rename_file(name, await self._http.upload(name, data))
-        except (NoAnswer, ServerError) as error:
-            raise ConnectionFailed(f"Nothing was sent, as a file could not be uploaded: {error}") from None
-        try:
-            problems = await self.catalog.check(prompt.api) if prompt.checked else None
-        except ComfyError as error:
-            log.info("comfy_nb: %s was not checked: %s", prompt.id, error)
-            return True
-        if problems:
-            self._finish(prompt, ev.Rejected(refusal(problems)))
-        return not problems
+    def _adopt(self, line: Line, prompt: Prompt, prompt_id: str) -> None:
+        for known in (self._prompts, line.prompts):
+            known.pop(prompt.id, None)
+            known[prompt_id] = prompt
+        prompt.adopt(prompt_id)
 
-    def _body(self, prompt: Prompt, extra_data: dict[str, Any]) -> dict[str, Any]:
-        extra = dict(extra_data)
-        if prompt.graph is not None:  # never null: that would break the list of jobs for everybody
-            extra["extra_pnginfo"] = {"workflow": prompt.graph}
-        if prompt.preview != "default":
-            extra["preview_method"] = prompt.preview
-        return {
-            "prompt": prompt.api,
-            "client_id": self.client_id,
-            "prompt_id": prompt.id,
-            "extra_data": extra,
-        }
-
-    async def _post(self, prompt: Prompt, body: dict[str, Any]) -> None:
-        if not await self._socket.ready(READY_TIMEOUT):
-            raise ConnectionFailed(
-                f"{self.address.display} cannot be reached, so nothing was sent: {prompt.run.link_note}."
-            )
-        if prompt.run.ended:  # cancelled meanwhile
-            return
-        prompt.sent = True
-        reply = await self._http.post_prompt(body)
-        if isinstance(reply, PromptRejected):
-            self._finish(prompt, ev.Rejected(rejection(reply, prompt.plan)))
-            return
-        if reply.prompt_id != prompt.id:  # servers before 0.3.45 choose the id
-            self._prompts.pop(prompt.id, None)
-            prompt.adopt(reply.prompt_id)
-            self._prompts[prompt.id] = prompt
-        for warning in left_out(reply.node_errors, prompt.plan):
-            prompt.feed(ev.Warned(warning))
-        prompt.feed(ev.Submitted(reply.number))
-
-    async def _in_doubt(self, prompt: Prompt, error: ComfyError) -> None:
-        """The POST failed after it was sent: the server may have queued it all the same, so look before saying."""
-        try:
-            known = await self._known(prompt)
-        except ComfyError:
-            prompt.feed(ev.Submitted())  # cannot even look: the watchdog will find out
-            return
-        if known:
-            prompt.feed(ev.Submitted())
+    def interrupt(self, prompt: Prompt) -> None:
+        """Ask the server to stop exactly this prompt; what becomes of it comes as events. Twice is harmless."""
+        prompt.stop_asked = True
+        prompt.feed(ev.Stopping())
+        if not prompt.sent:
+            self._finish(prompt, ev.Vanished("cancelled before it was sent", cancelled=True))
         else:
-            self._refuse(prompt, error)
+            self._start(self._stopper.stop(prompt), "interrupt")
+        self._wake.set()
 
-    async def _known(self, prompt: Prompt) -> bool:
-        queue = await self._http.queue()
-        return queue.position(prompt.id) is not None or await self._http.history(prompt.id) is not None
+    async def everybody(self, ended: int) -> tuple[Queue, tuple[HistoryEntry, ...]]:
+        """The queue and the last `ended` prompts that ended, whoever sent them."""
+        return await self._http.queue(), await self._http.last_history(ended)
 
-    def _refuse(self, prompt: Prompt, error: Exception) -> None:
-        self._finish(prompt, ev.Rejected(unreachable(error)))
+    async def stop_foreign(self, prompt_id: str) -> None:
+        """Ask the server to stop a prompt that is not ours, and no other. Raises `ServerError` if it cannot."""
+        await self._stopper.stop_at_server(prompt_id, ours=False)
+
+    def _finish(self, prompt: Prompt, event: ev.Event) -> None:
+        self._prompts.pop(prompt.id, None)
+        for line in list(self._lines):
+            if line.prompts.pop(prompt.id, None) and not line.prompts and line is not self._line:
+                self._lines.remove(line)
+                self._start(line.socket.close(), "close")
+        prompt.feed(event)
+
+    # -- workflows ---------------------------------------------------------------------------------------------
+
+    async def saved_workflows(self) -> list[str]:
+        """The names of the workflows saved on the server. Raises `ComfyError`."""
+        return await self._http.saved_workflows()
+
+    async def saved_workflow(self, name: str) -> bytes:
+        """One of them, as it was saved. Raises `ComfyError`."""
+        return await self._http.saved_workflow(name)
 
     # -- what the server says ----------------------------------------------------------------------------------
 
-    def _has_node(self, prompt_id: str, node_id: str) -> bool:
-        return self._prompts[prompt_id].plan.display_id(node_id) is not None
+    def _new_line(self) -> Line:
+        return Line(
+            self.address,
+            self._loop,
+            self._timing,
+            on_message=self._on_message,
+            on_link=self._on_link,
+            on_loss=self._on_loss,
+            tls=self._tls,
+            max_message=self._max_message,
+        )
 
-    def _on_message(self, message: wire.Message) -> None:
+    def _on_loss(self, line: Line, clean: bool) -> None:
+        """After a loss without good-bye the server may cut off whoever comes back with the same id."""
+        if clean or line is not self._line or len(self._lines) >= MAX_LINES:
+            return
+        if not line.prompts:
+            line.socket.client_id = new_id()
+            return
+        self._line = self._new_line()
+        self._lines.append(self._line)
+        self._line.link = "reconnecting"
+        self._line.socket.follow(line.socket)
+
+    def _on_link(self, line: Line, link: ev.Link, note: str) -> None:
+        line.tell(link, note)
+        if line is self._line:
+            for prompt in [p for p in self._prompts.values() if not p.sent]:
+                prompt.feed(ev.LinkChanged(link, note))
+        self._wake.set()
+        if link == "connected":  # also when nobody was told that it had been away
+            self._queue_moved()
+
+    def _on_message(self, line: Line, message: wire.Message) -> None:
         if isinstance(message, wire.Status):
             self._queue_moved()
-        owner = self._router.owner(message)
-        prompt = self._prompts.get(owner) if owner is not None else None
+        owner = line.router.owner(message)
+        prompt = line.prompts.get(owner) if owner is not None else None
         if prompt is None:
             return
         if isinstance(message, wire.PreviewImage | wire.PreviewWithMetadata):
@@ -208,7 +216,8 @@ class Client:
             if isinstance(event, ev.NodeExecuted):
                 self._start(collect(prompt, event.output, self._http, self._loop), "fetch")
             elif isinstance(event, ev.Finishing):
-                self._start(self._settle(prompt, HISTORY_TRIES), "settle")
+                self._start(self._truth.settle(prompt, self._timing.settle), "settle")
+                self._wake.set()
 
     def _on_picture(self, prompt: Prompt, message: wire.PreviewImage | wire.PreviewWithMetadata) -> None:
         if is_output_frame(prompt, message):
@@ -228,162 +237,54 @@ class Client:
                     Frame(preview.node_id, preview.step, preview.of, preview.media_type, blob)
                 )
 
-    def _on_link(self, link: ev.Link, note: str) -> None:
-        back = link == "connected" and self.link != "connected"
-        self.link = link
-        if link != "connected":
-            self._router.forget()
-        for prompt in list(self._prompts.values()):
-            prompt.feed(ev.LinkChanged(link, note))
-        self._wake.set()
-        if back:
-            self._queue_moved()
-
     def _queue_moved(self) -> None:
         self.queue_moves += 1
         if self._prompts and (self._queue_task is None or self._queue_task.done()):
             self._queue_task = self._start(self._look_soon(), "queue")
 
     async def _look_soon(self) -> None:
-        await asyncio.sleep(QUEUE_DELAY)
+        await asyncio.sleep(self._timing.queue)
         await self.reconcile()
 
     # -- the truth ---------------------------------------------------------------------------------------------
 
     async def reconcile(self) -> None:
-        """Ask queue and history about every open prompt, and fold in what they say."""
-        prompts = [p for p in self._prompts.values() if p.sent and p.run.status != "new"]
+        """Ask queue and history about every open prompt, fold in what they say, and send again what was lost."""
+        self._looked_at = self._loop.asyncio.time()
+        prompts = [p for p in self._prompts.values() if p.sent and not p.posting]
         if not prompts:
             return
         try:
-            queue = await self._http.queue()
-            for prompt in prompts:
-                await self._compare(prompt, queue)
+            queue = await self._truth.compare(prompts)
         except ComfyError as error:
             log.info("comfy_nb: queue and history of %s: %s", self.address.display, error)
-
-    async def _compare(self, prompt: Prompt, queue: Queue) -> None:
-        position = queue.position(prompt.id)
-        if position is not None:
-            prompt.missing = 0
-            prompt.feed(ev.Positioned(position))
             return
-        if prompt.settling or prompt.run.ended or await self._settle(prompt, (0.0,)):
-            return
-        prompt.missing += 1
-        if prompt.missing > 1:  # twice: a server that was just restarted may not have read its own state yet
-            removed = prompt.stop_asked and prompt.run.started_at is None
-            cause = "cancelled while it waited in the queue" if removed else GONE
-            self._finish(prompt, ev.Vanished(cause, cancelled=removed))
-        else:
-            self._wake.set()
+        for prompt in prompts:
+            if self._stopper.due(prompt):
+                self._start(self._stopper.stop(prompt), "interrupt")
+        for line in self._lines:
+            running = next((p for p in line.prompts.values() if queue.position(p.id) == 0), None)
+            if running is not None and line.note_silence(running):
+                log.info("comfy_nb: %s runs, and nothing is heard of it", running.id)
+                self._start(line.socket.renew(), "renew")
 
-    async def _settle(self, prompt: Prompt, tries: tuple[float, ...]) -> bool:
-        """Ask the history how a run went; then fetch its outputs, and end it. False if it does not know yet."""
-        if prompt.settling or prompt.run.ended:
-            return True
-        prompt.settling = True
-        try:
-            entry = await self._history(prompt, tries)
-            if entry is None:
-                return False
-            prompt.feed(verdict(entry, prompt.plan))
-            for output in entry.outputs:
-                await collect(prompt, output, self._http, self._loop)
-            async with prompt.collecting, prompt.keeping:  # all that came before is here
-                prompt.order_by(entry.outputs)
-            self._finish(prompt, ev.Ended())
-        finally:
-            prompt.settling = False
-        return True
-
-    async def _history(self, prompt: Prompt, tries: tuple[float, ...]) -> HistoryEntry | None:
-        for delay in tries:
-            await asyncio.sleep(delay)
-            try:
-                entry = await self._http.history(prompt.id)
-            except ComfyError as error:
-                log.info("comfy_nb: history of %s: %s", prompt.id, error)
-                continue
-            if entry is not None:
-                return entry
-        return None
-
-    def _finish(self, prompt: Prompt, event: ev.Event) -> None:
-        self._prompts.pop(prompt.id, None)
-        prompt.feed(event)
+    def _pace(self) -> float:
+        """Seconds between two looks."""
+        prompts = [p for p in self._prompts.values() if p.sent]
+        if any(p.missing_since is not None or p.doubt for p in prompts):
+            return self._timing.again
+        away = any(not line.socket.is_open for line in self._lines)
+        unclear = away or any(p.stop_asked or p.run.finishing for p in prompts)
+        return self._timing.doubt if unclear else self._timing.watch
 
     async def _watch(self) -> None:
         while True:
-            doubtful = self.link != "connected" or any(p.missing for p in self._prompts.values())
             try:
-                async with asyncio.timeout(WATCH_LOST if doubtful else WATCH_EVERY):
+                async with asyncio.timeout_at(max(self._looked_at, 0.0) + self._pace()):
                     await self._wake.wait()
                     self._wake.clear()
             except TimeoutError:
                 await self.reconcile()
-
-    # -- workflows ---------------------------------------------------------------------------------------------
-
-    async def saved_workflows(self) -> list[str]:
-        """The names of the workflows saved on the server. Raises `ComfyError`."""
-        return await self._http.saved_workflows()
-
-    async def saved_workflow(self, name: str) -> bytes:
-        """One of them, as it was saved. Raises `ComfyError`."""
-        return await self._http.saved_workflow(name)
-
-    # -- interrupt ---------------------------------------------------------------------------------------------
-
-    def interrupt(self, prompt: Prompt) -> None:
-        """Ask the server to stop exactly this prompt; what becomes of it comes as events. Twice is harmless."""
-        prompt.stop_asked = True
-        prompt.feed(ev.Stopping())
-        if not prompt.sent:
-            self._finish(prompt, ev.Vanished("cancelled before it was sent", cancelled=True))
-        elif prompt.run.status != "new":
-            self._start(self._stop(prompt), "interrupt")
-
-    async def _stop(self, prompt: Prompt) -> None:
-        """The order that never hits another prompt: the jobs API, else dequeue, look, and interrupt by id."""
-        if prompt.run.ended or prompt.stop_running:
-            return
-        prompt.stop_sent = prompt.stop_running = True
-        try:
-            await self._stop_at_server(prompt.id)
-        except ComfyError as error:
-            prompt.feed(ev.Warned(f"The interrupt did not get through: {error}"))
-            return
-        finally:
-            prompt.stop_running = False
-        if prompt.run.started_at is None:
-            await self._removed(prompt)
-
-    async def _removed(self, prompt: Prompt) -> None:
-        """After a cancel while waiting: gone from the queue and not in the history means that it worked."""
-        try:
-            queue = await self._http.queue()
-            if queue.position(prompt.id) is None and not await self._settle(prompt, (0.0,)):
-                self._finish(prompt, ev.Vanished("cancelled while it waited in the queue", cancelled=True))
-        except ComfyError as error:
-            log.info("comfy_nb: after the cancel of %s: %s", prompt.id, error)
-
-    # -- everybody's -------------------------------------------------------------------------------------------
-
-    async def everybody(self, ended: int) -> tuple[Queue, tuple[HistoryEntry, ...]]:
-        """The queue and the last `ended` prompts that ended, whoever sent them."""
-        return await self._http.queue(), await self._http.last_history(ended)
-
-    async def stop_foreign(self, prompt_id: str) -> None:
-        """Ask the server to stop a prompt that is not ours, and no other."""
-        await self._stop_at_server(prompt_id)
-
-    async def _stop_at_server(self, prompt_id: str) -> None:
-        if not await self._http.cancel(prompt_id):
-            await self._http.delete_pending(prompt_id)
-            queue = await self._http.queue()
-            if queue.position(prompt_id) == 0:
-                await self._http.interrupt(prompt_id)
 
     # -- tasks -------------------------------------------------------------------------------------------------
 
@@ -392,7 +293,7 @@ class Client:
             try:
                 await work
             except ComfyError as error:
-                log.warning("comfy_nb: %s: %s", name, error)
+                log.info("comfy_nb: %s: %s", name, error)
             except Exception:
                 log.exception("comfy_nb: %s failed", name)
 

@@ -7,25 +7,31 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import time
 
 from comfy_nb import events as ev
-from comfy_nb.client.http import Http
+from comfy_nb.client.http import Http, Unavailable
 from comfy_nb.client.loop import Loop
 from comfy_nb.client.prompt import Prompt, Result, keys_of
 from comfy_nb.errors import ComfyError, ConnectionFailed
-from comfy_nb.store import get_store
+from comfy_nb.store import Blob, get_store
 from comfy_nb.wire.messages import PreviewImage, PreviewWithMetadata
 from comfy_nb.wire.records import FileRef, NodeOutput
 
 __all__ = ["collect", "collect_frame", "is_output_frame"]
 
-ATTEMPTS = 3
-RETRY_DELAY = 0.3  # seconds, doubling
+FIRST_PAUSE, LAST_PAUSE = 0.3, 5.0  # seconds before a file is asked for again, doubling
 SOCKET_SAVER = "SaveImageWebsocket"  # sends its results as frames and leaves nothing in the history
 
 
-async def collect(prompt: Prompt, output: NodeOutput, http: Http, loop: Loop) -> None:
-    """Fetch all files of `output` that are not here yet, one after another, and keep its texts."""
+async def collect(
+    prompt: Prompt, output: NodeOutput, http: Http, loop: Loop, patience: float | None = None
+) -> None:
+    """Fetch all files of `output` that are not here yet, one after another, and keep its texts.
+
+    While the server is away it is asked again for `patience` seconds; then the result says why it has no bytes. If
+    `patience` is None, what cannot be fetched now is left for the end of the run.
+    """
     async with prompt.collecting:
         for key in keys_of(output):
             if prompt.has(key):
@@ -33,8 +39,16 @@ async def collect(prompt: Prompt, output: NodeOutput, http: Http, loop: Loop) ->
             _, file, place = key
             if file is None:
                 prompt.add(key, _text(prompt, output, place))
-            else:
-                prompt.add(key, await _file(prompt, output, file, http, loop))
+                continue
+            try:
+                data = await _fetch(file, http, patience or 0.0)
+                blob, problem = await loop.work(get_store().put, data, "outputs"), ""
+            except (ComfyError, OSError) as error:  # OSError: the disk that the store spills to
+                if patience is None:
+                    continue
+                blob, problem = None, str(error)
+                prompt.feed(ev.Warned(f"The result {file.filename!r} could not be fetched: {problem}"))
+            prompt.add(key, _file(prompt, output, file, blob, problem))
 
 
 def is_output_frame(prompt: Prompt, message: PreviewImage | PreviewWithMetadata) -> bool:
@@ -62,14 +76,7 @@ def _text(prompt: Prompt, output: NodeOutput, place: int) -> Result:
     return Result(len(prompt.results), output.node_id, display, "", "text/plain", "text", False, text=text)
 
 
-async def _file(prompt: Prompt, output: NodeOutput, file: FileRef, http: Http, loop: Loop) -> Result:
-    blob, problem = None, ""
-    try:
-        data = await _fetch(file, http)
-        blob = await loop.work(get_store().put, data, "outputs")
-    except (ComfyError, OSError) as error:  # OSError: the disk that the store spills to
-        problem = str(error)
-        prompt.feed(ev.Warned(f"The result {file.filename!r} could not be fetched: {problem}"))
+def _file(prompt: Prompt, output: NodeOutput, file: FileRef, blob: Blob | None, problem: str) -> Result:
     return Result(
         index=len(prompt.results),
         node_id=output.node_id,
@@ -83,10 +90,14 @@ async def _file(prompt: Prompt, output: NodeOutput, file: FileRef, http: Http, l
     )
 
 
-async def _fetch(file: FileRef, http: Http) -> bytes:
-    for attempt in range(ATTEMPTS - 1):
+async def _fetch(file: FileRef, http: Http, patience: float) -> bytes:
+    deadline = time.monotonic() + patience
+    pause = FIRST_PAUSE
+    while True:
         try:
             return await http.view(file)
-        except ConnectionFailed:
-            await asyncio.sleep(RETRY_DELAY * 2**attempt)
-    return await http.view(file)
+        except (ConnectionFailed, Unavailable):
+            if time.monotonic() + pause > deadline:
+                raise
+        await asyncio.sleep(pause)
+        pause = min(2 * pause, LAST_PAUSE)

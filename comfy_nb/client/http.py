@@ -21,7 +21,7 @@ from comfy_nb.errors import ConnectionFailed, ServerError
 from comfy_nb.wire import records
 from comfy_nb.wire.messages import Json, loads
 
-__all__ = ["Capabilities", "Http", "NoAnswer"]
+__all__ = ["Capabilities", "Http", "NoAnswer", "make_client"]
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -33,10 +33,19 @@ BIG_JSON = 256 << 10  # bytes from which JSON is handled in a worker, off the lo
 TIMEOUT = httpx2.Timeout(30.0, connect=5.0)
 OK = 200
 NOT_SUPPORTED = (404, 405)
+NOT_NOW = (429, *range(500, 600))
 
 
 class NoAnswer(ConnectionFailed):
     """The request may have arrived, but no answer came."""
+
+
+class Unavailable(ServerError):
+    """The server, or a proxy before it, cannot answer now: 429 or 5xx."""
+
+
+class Refused(ServerError):
+    """The server, or a proxy before it, did not take the request, and will not: 401, 403 or 413."""
 
 
 @dataclass(slots=True)
@@ -46,7 +55,29 @@ class Capabilities:
     version: str = ""
     api: str = "/api"  # "" on servers older than June 2024
     features: bool = False  # 0.3.45 and newer: flags, previews with ids, prompt ids chosen by the client
+    targeted: bool = False  # 0.3.57 and newer: an interrupt by id hits that prompt alone
     cancel: bool | None = None  # POST /api/jobs/{id}/cancel, 0.26.0 and newer
+
+
+def make_client(address: Address, tls: ssl.SSLContext | None) -> httpx2.AsyncClient:
+    """What sends requests there, by the environment's proxies unless it is this machine.
+
+    Raises `ConnectionFailed` if such a proxy cannot be used.
+    """
+    try:
+        return httpx2.AsyncClient(
+            headers=dict(address.headers),
+            timeout=TIMEOUT,
+            trust_env=not address.is_loopback,
+            # Without https none is used: an empty one trusts nobody, and the default one takes 0.1 s to load.
+            verify=tls or ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT),
+            limits=httpx2.Limits(max_connections=16),
+        )
+    except (ImportError, ValueError, httpx2.InvalidURL) as error:
+        raise ConnectionFailed(
+            f"The proxy that the environment names for {address.display} cannot be used "
+            f"({address.hide(str(error)).rstrip('.')}). Correct it, or set NO_PROXY for this host."
+        ) from None
 
 
 class Http:
@@ -56,14 +87,7 @@ class Http:
         self.address = address
         self.can = Capabilities()
         self._loop = loop
-        self._http = httpx2.AsyncClient(
-            headers=dict(address.headers),
-            timeout=TIMEOUT,
-            trust_env=not address.is_loopback,
-            # Without https none is used: an empty one trusts nobody, and the default one takes 0.1 s to load.
-            verify=tls or ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT),
-            limits=httpx2.Limits(max_connections=16),
-        )
+        self._http = make_client(address, tls)
 
     async def close(self) -> None:
         """Close all connections."""
@@ -84,16 +108,16 @@ class Http:
             raise self._not_comfy(str(error)) from None
         features, _ = await self._probe_json(f"{api}/features")
         self.can = Capabilities(version=stats.comfyui_version, api=api, features=features == OK)
+        self.can.targeted = _numbers(stats.comfyui_version) >= (0, 3, 57)
         return self.can
 
     async def post_prompt(self, body: dict[str, Any]) -> records.PromptAccepted | records.PromptRejected:
-        """Queue a prompt. Raises `ServerError` for a 5xx: the prompt may be queued all the same."""
+        """Queue a prompt. Raises `Unavailable` for 429 and 5xx: it may be queued all the same."""
         content = await self._dumps(body)
         status, raw = await self._send("POST", "/prompt", content=content)
-        if status >= 500 or status in (401, 403, 413):
-            raise ServerError(
-                f"{self.address.display} answered POST /prompt with HTTP {status}: see its log."
-            )
+        if status in NOT_NOW or status in (401, 403, 413):
+            kind = Unavailable if status in NOT_NOW else Refused
+            raise kind(f"{self.address.display} answered POST /prompt with HTTP {status}: see its log.")
         return self._parsed(records.parse_prompt_reply, status, await self._loads(raw))
 
     async def queue(self) -> records.Queue:
@@ -113,6 +137,8 @@ class Http:
         """The bytes of an output file. Raises `ServerError` when the server does not have it."""
         query = {"filename": file.filename, "subfolder": file.subfolder, "type": file.type}
         status, raw = await self._send("GET", "/view", params=query, limit=MAX_FILE)
+        if status in NOT_NOW:
+            raise Unavailable(f"{self.address.display} answered GET /view with HTTP {status}.")
         if status != OK:
             raise ServerError(f"The server does not have {file.filename!r} any more (HTTP {status}).")
         return raw
@@ -122,12 +148,13 @@ class Http:
         if self.can.cancel is False:
             return False
         status, _ = await self._send("POST", f"/jobs/{prompt_id}/cancel", api="/api")
-        self.can.cancel = status not in NOT_SUPPORTED
-        return self.can.cancel and status == OK
+        if status not in NOT_NOW:
+            self.can.cancel = status not in NOT_SUPPORTED
+        return status == OK
 
     async def delete_pending(self, prompt_id: str) -> None:
         """Take a waiting prompt out of the queue; says nothing about whether it was there."""
-        await self._send("POST", "/queue", content=await self._dumps({"delete": [prompt_id]}))
+        await self._command("/queue", {"delete": [prompt_id]})
 
     async def interrupt(self, prompt_id: str) -> None:
         """Interrupt exactly this prompt. The caller has just seen it running: old servers ignore the id."""
@@ -187,7 +214,8 @@ class Http:
     async def _get(self, route: str, params: dict[str, str] | None = None) -> Json:
         status, raw = await self._send("GET", route, params=params)
         if status != OK:
-            raise ServerError(f"{self.address.display} answered GET {route} with HTTP {status}.")
+            kind = Unavailable if status in NOT_NOW else ServerError
+            raise kind(f"{self.address.display} answered GET {route} with HTTP {status}.")
         return await self._loads(raw)
 
     async def _probe_json(self, route: str) -> tuple[int, Json]:
@@ -201,7 +229,11 @@ class Http:
         if status in (401, 403):
             raise ConnectionFailed(
                 f"{self.address.display} refuses us (HTTP {status}): pass what it wants, such as "
-                'connect(url, headers={"Authorization": "Bearer …"}).'
+                'connect(url, token="…"), auth=("user", "password"), cookies={…} or headers={…}.'
+            )
+        if 300 <= status < 400:
+            raise self._not_comfy(
+                f"HTTP {status} sends us elsewhere; if that is to log in, pass token=, auth=, cookies= or headers="
             )
         if status != OK or not isinstance(data, dict):
             raise self._not_comfy(f"GET /system_stats gave HTTP {status}")
@@ -235,13 +267,10 @@ class Http:
             httpx2.UnsupportedProtocol,
             httpx2.InvalidURL,
         ) as error:
-            raise ConnectionFailed(
-                f"No ComfyUI answers at {self.address.display} ({_why(error)}). Start it there, give its address to "
-                "connect(), or try comfy_nb.demo(), which needs none."
-            ) from None
+            raise ConnectionFailed(_not_there(self.address, error)) from None
         except (httpx2.TransportError, OSError) as error:
             raise NoAnswer(
-                f"{self.address.display} did not answer {method} {route} ({_why(error)})."
+                f"{self.address.display} did not answer {method} {route} ({self.address.hide(_why(error))})."
             ) from None
 
     async def _read(self, response: httpx2.Response, limit: int) -> bytes:
@@ -264,6 +293,28 @@ class Http:
 
     async def _dumps(self, body: dict[str, Any]) -> bytes:
         return (await self._loop.work(json.dumps, body, allow_nan=False)).encode()
+
+
+def _not_there(address: Address, error: Exception) -> str:
+    why = address.hide(_why(error))
+    if "CERTIFICATE_VERIFY_FAILED" in why:
+        reason = why.partition("certificate verify failed: ")[2].partition(" (_ssl")[0] or why
+        return (
+            f'The certificate of {address.display} is not trusted ({reason}). Pass verify="ca.pem", your authority\'s '
+            "certificate, to connect(); verify=False would trust anybody."
+        )
+    if "WRONG_VERSION_NUMBER" in why:
+        return f"{address.display} does not speak TLS: try http:// in place of https://."
+    return (
+        f"No ComfyUI answers at {address.display} ({why}). Start it there, give its address to "
+        "connect(), or try comfy_nb.demo(), which needs none."
+    )
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    """A version as numbers; nothing, which is older than everything, if it is none."""
+    found = re.match(r"v?(\d+)\.(\d+)\.(\d+)", version)
+    return tuple(map(int, found.groups())) if found else ()
 
 
 def _why(error: Exception) -> str:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from comfy_nb import events as ev
+from comfy_nb.errors import ComfyError
 from comfy_nb.run import Run, differences, fold
 from comfy_nb.snapshot import Snapshot, take
 from comfy_nb.store import Blob
@@ -71,11 +72,15 @@ class Prompt:
     frames: list[Frame] = field(default_factory=list[Frame])
     latest: ev.Preview | None = None  # for a view that is made late
     heard_at: float | None = None  # monotonic seconds of the server's last word about it
-    missing: int = 0  # how many times in a row neither queue nor history knew of it
+    missing_since: float | None = None  # monotonic seconds from which neither queue nor history knew of it
     sent: bool = False  # whether the server may have got it
+    posting: bool = False  # whether the server's answer is still to come
+    doubt: ComfyError | None = None  # why it is not known whether the server got it
+    unwatched: bool = False  # whether the connection was lost at any time since
+    pictured: bool = False  # whether the server sends pictures of all nodes: 0.3.45 and newer
     titled: bool = False  # whether somebody gave it its title
     stop_asked: bool = False
-    stop_sent: bool = False  # whether a stop was sent that can have reached it
+    stop_sent_at: float | None = None  # monotonic seconds of the last one that can have reached it
     stop_running: bool = False  # whether one is being sent
     settling: bool = False
     collecting: asyncio.Lock = field(default_factory=asyncio.Lock)
@@ -142,12 +147,28 @@ class Prompt:
     def hear(self, message: wire.Message) -> tuple[ev.Event, ...]:
         """Take a message that is this prompt's; returns the events that it meant and that were not dropped."""
         self.heard_at = self.clock()
+        if self.run.link_note and self.run.link == "connected":
+            self.feed(ev.LinkChanged("connected", ""))  # the silence is over
         if isinstance(message, wire.ProgressState):
+            self.pictured = True
             meant: tuple[ev.Event | None, ...] = tuple(differences(self.run, message.nodes))
         else:
-            meant = (ev.from_message(message),)
+            meant = (*self._over_by(message), ev.from_message(message))
         told = (self.feed(event) for event in meant if event is not None)
         return tuple(event for event in told if event is not None)
+
+    def _over_by(self, message: wire.Message) -> tuple[ev.Event, ...]:
+        """The nodes that are over as another one starts, on servers that never say so: they run one at a time.
+
+        A node that expanded runs on while its children do.
+        """
+        if self.pictured or not isinstance(message, wire.Executing) or message.node is None:
+            return ()
+        running = [key for key, node in self.run.nodes.items() if node.state == "running"]
+        started = message.node
+        return tuple(
+            ev.NodeFinished(key) for key in running if key != started and not started.startswith(f"{key}.")
+        )
 
     def listen(self, listener: Listener) -> Callable[[], None]:
         """Tell `listener` of each event from now on, on the loop thread; returns how to stop it."""

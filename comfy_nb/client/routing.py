@@ -2,12 +2,14 @@
 
 JSON messages carry their prompt's id. Three kinds may not: preview pictures of old servers or lost flags (type 1),
 lines of text (type 3), and the word that greets a socket which re-joins a running prompt. Those belong to the prompt
-that this socket last saw start, if it is ours and has not ended, and a text only if the node is one of its own.
+that this socket last saw start, if it is ours and has not ended, and a text only if the node is one of its own. The
+greeting comes before anything was seen to start, but only ever to the owner of the prompt that runs: if one prompt
+alone is open, it is that one's.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container
+from collections.abc import Callable, Collection
 
 from comfy_nb.wire import messages as wire
 
@@ -17,7 +19,7 @@ __all__ = ["Router"]
 class Router:
     """Remembers which prompt the server's worker is on, as this socket saw it."""
 
-    def __init__(self, ours: Container[str], has_node: Callable[[str, str], bool]) -> None:
+    def __init__(self, ours: Collection[str], has_node: Callable[[str, str], bool]) -> None:
         """`ours` holds the ids of our open prompts; `has_node(prompt_id, node_id)` tells whether a node is of one."""
         self._ours, self._has_node = ours, has_node
         self.running: str | None = None
@@ -35,7 +37,7 @@ class Router:
                 owner = self._current()
                 return owner if owner and self._has_node(owner, node) else None
             case wire.Executing(prompt_id=None, node=str(node)):
-                owner = self._current()
+                owner = self._current() or self._only()
                 return owner if owner and self._has_node(owner, node) else None
             case wire.Status() | wire.FeatureFlags() | wire.Unknown():
                 return None
@@ -44,6 +46,9 @@ class Router:
 
     def _current(self) -> str | None:
         return self.running if self.running is not None and self.running in self._ours else None
+
+    def _only(self) -> str | None:
+        return next(iter(self._ours)) if len(self._ours) == 1 and self.running is None else None
 
     def _by_id(self, message: wire.Message) -> str | None:
         prompt_id = getattr(message, "prompt_id", None)

@@ -1,7 +1,8 @@
 """The websocket half of a client: one supervised connection that always reads.
 
 It announces our feature flags as its first message, counts as open with the server's first `status`, hands every
-parsed message on, and comes back by itself after a loss, with the same client id.
+parsed message on, and comes back by itself after a loss. The old connection is closed, or aborted, before a new one
+is opened: a server that still holds both mixes them up, and the new one never hears anything.
 """
 
 from __future__ import annotations
@@ -18,8 +19,10 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus, WebSocketExce
 
 from comfy_nb.client.address import Address
 from comfy_nb.client.loop import Loop
+from comfy_nb.client.timing import Timing
 from comfy_nb.errors import ConnectionFailed
 from comfy_nb.events import Link
+from comfy_nb.snapshot import ordinal
 from comfy_nb.wire import messages as wire
 
 __all__ = ["MAX_MESSAGE", "Socket"]
@@ -34,40 +37,45 @@ MAX_MESSAGE = (
 )  # bytes; a longer message closes the socket, and the history says what became of the jobs
 BIG_TEXT = 256 << 10  # characters from which JSON is parsed in a worker
 FLAGS = json.dumps({"type": "feature_flags", "data": {"supports_preview_metadata": True}})
-FIRST_DELAY, LAST_DELAY = 0.3, 5.0  # seconds between attempts to reconnect, doubling, with jitter
-OPEN_TIMEOUT = 10.0
-PING_EVERY = 20.0  # the server never pings, and idle proxies cut at 60 s
-CLOSE_TIMEOUT = 2.0
 
 
 class Socket:
-    """One websocket under one client id. All methods run on the loop thread."""
+    """One websocket under one client id. All methods run on the loop thread.
+
+    `on_link` is told of each change, in words for people, and before that `on_loss` whether the server said
+    good-bye: without it, the server may take the old connection for alive.
+    """
 
     def __init__(
         self,
         address: Address,
         client_id: str,
         loop: Loop,
+        timing: Timing,
         *,
         on_message: Callable[[wire.Message], None],
         on_link: Callable[[Link, str], None],
+        on_loss: Callable[[bool], None],
         tls: ssl.SSLContext | None = None,
         max_message: int = MAX_MESSAGE,
     ) -> None:
-        self._address, self._client_id, self._loop = address, client_id, loop
-        self._on_message, self._on_link = on_message, on_link
+        self.client_id = client_id  # may be changed while the connection is lost
+        self._address, self._loop, self._timing = address, loop, timing
+        self._on_message, self._on_link, self._on_loss = on_message, on_link, on_loss
         self._tls, self._max_message = tls, max_message
         self._open = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
+        self._connection: ClientConnection | None = None
+        self._renewing = False
+        self._clean = True  # whether the server said good-bye at the last loss
         self.api = "/api"
 
     async def start(self, api: str) -> None:
         """Connect, and return when the server's first `status` is here. Raises `ConnectionFailed` if that fails."""
-        self.api = api
         first: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._task = asyncio.create_task(self._supervise(first), name="comfy_nb socket")
+        self._begin(api, first)
         try:
-            await asyncio.wait_for(first, OPEN_TIMEOUT * 1.5)
+            await asyncio.wait_for(first, self._timing.open * 1.5)
         except TimeoutError:
             await self.close()
             raise ConnectionFailed(
@@ -78,6 +86,19 @@ class Socket:
             await self.close()
             raise
 
+    def follow(self, other: Socket) -> None:
+        """Connect to where `other` was connected to, for as long as it takes."""
+        self._begin(other.api, None)
+
+    def _begin(self, api: str, first: asyncio.Future[None] | None) -> None:
+        self.api = api
+        self._task = asyncio.create_task(self._supervise(first), name="comfy_nb socket")
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the server has greeted this connection, and it was not lost since."""
+        return self._open.is_set()
+
     async def ready(self, seconds: float) -> bool:
         """Wait until the socket is open; False if it is not within that time."""
         try:
@@ -86,65 +107,88 @@ class Socket:
             return False
         return True
 
+    async def renew(self) -> None:
+        """Close and open again, without a word to anybody as long as that works."""
+        connection = self._connection
+        if connection is not None and self.is_open and not self._renewing:
+            self._renewing = True
+            await connection.close()
+
     async def close(self) -> None:
         """Close for good."""
         task, self._task = self._task, None
         if task is not None:
             task.cancel()
-            await asyncio.wait([task], timeout=CLOSE_TIMEOUT + 1)
+            await asyncio.wait([task], timeout=self._timing.close + 1)
         self._open.clear()
 
-    async def _supervise(self, first: asyncio.Future[None]) -> None:
+    async def _supervise(self, first: asyncio.Future[None] | None) -> None:
         attempt = 0
         while True:
-            try:
-                await self._session(first)
-                why = "the server closed the connection"
-                attempt = 0
-            except (OSError, WebSocketException, TimeoutError) as error:
-                why = _why(error)
-                attempt = 0 if self._open.is_set() else attempt
-            self._open.clear()
-            if not first.done():
+            began = asyncio.get_running_loop().time()
+            why = await self._session(first)
+            if first is not None and not first.done():
                 first.set_exception(ConnectionFailed(self._refused(why)))
                 return
-            attempt += 1
-            self._on_link("reconnecting", f"reconnecting, try {attempt}")
+            was_open = self._open.is_set()
+            self._open.clear()
+            if was_open and self._renewing:
+                continue
+            # One that opens and fails at once is as bad as one that does not open.
+            steady = was_open and asyncio.get_running_loop().time() - began > self._timing.last_retry
+            attempt = 1 if steady else attempt + 1
+            if was_open:
+                self._on_loss(self._clean)
+            self._on_link("reconnecting", f"reconnecting, {ordinal(attempt)} try")
             log.info("comfy_nb: websocket of %s lost: %s", self._address.display, why)
-            await asyncio.sleep(min(LAST_DELAY, FIRST_DELAY * 2 ** (attempt - 1)) * random.uniform(0.7, 1.3))
+            delay = self._timing.first_retry * 2 ** min(attempt - 1, 10)
+            await asyncio.sleep(min(self._timing.last_retry, delay) * random.uniform(0.7, 1.3))
 
-    async def _session(self, first: asyncio.Future[None]) -> None:
-        async with connect(
-            self._address.websocket(self._client_id, self.api),
+    async def _session(self, first: asyncio.Future[None] | None) -> str:
+        """One connection, from its handshake to its loss; returns why it was lost."""
+        self._renewing = False
+        try:
+            async with self._connect() as connection:
+                self._connection = connection
+                await connection.send(FLAGS)
+                await self._read(connection, first)
+        except ConnectionClosed as closed:
+            self._clean = closed.rcvd is not None
+            return str(closed)
+        except (OSError, WebSocketException, TimeoutError) as error:
+            self._clean = False
+            return _why(error)
+        finally:
+            self._connection = None
+        self._clean = True
+        return "the server closed the connection"
+
+    def _connect(self) -> connect:
+        return connect(
+            self._address.websocket(self.client_id, self.api),
             additional_headers=dict(self._address.headers),
             ssl=self._tls,
             proxy=None if self._address.is_loopback else True,
             compression=None,
             max_size=self._max_message,
-            open_timeout=OPEN_TIMEOUT,
-            ping_interval=PING_EVERY,
-            ping_timeout=PING_EVERY,
-            close_timeout=CLOSE_TIMEOUT,
+            open_timeout=self._timing.open,
+            ping_interval=self._timing.ping,
+            ping_timeout=self._timing.ping,
+            close_timeout=self._timing.close,
             logger=silent,
-        ) as connection:
-            await connection.send(FLAGS)
-            try:
-                await self._read(connection, first)
-            except ConnectionClosed as closed:
-                if not first.done():
-                    raise
-                log.info("comfy_nb: websocket of %s closed: %s", self._address.display, closed)
+        )
 
-    async def _read(self, connection: ClientConnection, first: asyncio.Future[None]) -> None:
+    async def _read(self, connection: ClientConnection, first: asyncio.Future[None] | None) -> None:
         async for raw in connection:
             big = isinstance(raw, str) and len(raw) > BIG_TEXT
             message = await self._loop.work(wire.parse, raw) if big else wire.parse(raw)
             if isinstance(message, wire.Status) and not self._open.is_set():
                 self._open.set()
-                if not first.done():
+                if first is not None and not first.done():
                     first.set_result(None)
                 self._on_link("connected", "")
-            self._on_message(message)
+            else:
+                self._on_message(message)
 
     def _refused(self, why: str) -> str:
         return f"{self._address.display} answers by HTTP, but its websocket does not open ({why})."

@@ -130,9 +130,9 @@ def test_a_websocket_that_is_refused():
 
 
 def test_a_websocket_that_says_nothing(monkeypatch):
-    from comfy_nb.client import socket as client_socket
+    from comfy_nb.client import timing
 
-    monkeypatch.setattr(client_socket, "OPEN_TIMEOUT", 0.2)
+    monkeypatch.setattr(timing, "TIMING", timing.Timing(open=1.0))
     with ScriptedServer(faults=Faults(socket="mute")) as server:
         assert "its websocket says nothing: a proxy in between may not let websockets through" in refused(
             server.url
@@ -270,9 +270,9 @@ def test_a_post_that_is_refused_in_any_way_ends_the_job(page: Page, expected: st
 
 
 def test_a_server_that_went_away(monkeypatch):
-    from comfy_nb.client import client
+    from comfy_nb.client import timing
 
-    monkeypatch.setattr(client, "READY_TIMEOUT", 1.0)
+    monkeypatch.setattr(timing, "TIMING", timing.Timing(ready=1.0))
     with ScriptedServer() as server:
         comfy = cn.connect(server.url)
     with comfy:
@@ -281,7 +281,7 @@ def test_a_server_that_went_away(monkeypatch):
         with pytest.raises(cn.ConnectionFailed) as caught:
             job.result(LIMIT)
         text = sentence(caught.value)
-        assert text.startswith(f"{server.url} cannot be reached, so nothing was sent: reconnecting, try ")
+        assert text.startswith(f"{server.url} cannot be reached, so nothing was sent: reconnecting, ")
         assert job.status == "failed"
 
 

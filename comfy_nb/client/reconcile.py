@@ -1,0 +1,125 @@
+"""The truth about prompts: the server's queue and history, against what the socket said.
+
+Queue first, then history: a prompt only ever moves that way, so nothing can be missed between the two. One that is
+in neither, twice and a moment apart, is gone; and how it was watched until then says what most likely became of it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Collection
+
+from comfy_nb import events as ev
+from comfy_nb.client.collect import collect
+from comfy_nb.client.http import Http
+from comfy_nb.client.loop import Loop
+from comfy_nb.client.prompt import Prompt
+from comfy_nb.client.timing import Timing
+from comfy_nb.errors import ComfyError
+from comfy_nb.failures import unreachable, verdict
+from comfy_nb.wire.records import HistoryEntry, Queue
+
+__all__ = ["REMOVED", "Reconciler"]
+
+log = logging.getLogger("comfy_nb")
+
+REMOVED = "cancelled while it waited in the queue"
+RESTARTED = "the server was restarted, it seems: it knows nothing of it any more, nor of any other job"
+DELETED = "somebody removed it from the queue before it ran"
+CLEARED = "somebody cleared the server's history before its outcome could be read"
+GONE = (
+    "the server knows nothing of it any more: somebody removed it, the history was cleared, "
+    "or the server was restarted"
+)
+
+
+class Reconciler:
+    """Compares prompts with the server, and ends those that it knows to be over. Runs on the loop thread."""
+
+    def __init__(
+        self, http: Http, loop: Loop, timing: Timing, finish: Callable[[Prompt, ev.Event], None]
+    ) -> None:
+        self._http, self._loop, self._timing, self._finish = http, loop, timing, finish
+
+    async def compare(self, prompts: Collection[Prompt]) -> Queue:
+        """Look at the queue, then at the history of those that are not in it. Raises `ComfyError`."""
+        queue = await self._http.queue()
+        for prompt in prompts:
+            position = queue.position(prompt.id)
+            if position is None:
+                await self._not_queued(prompt)
+            else:
+                _found(prompt)
+                prompt.feed(ev.Positioned(position))
+        return queue
+
+    async def settle(self, prompt: Prompt, tries: tuple[float, ...] = (0.0,)) -> bool:
+        """Ask the history how a run went; then fetch its outputs, and end it. False if it does not know yet.
+
+        Raises `ComfyError` if the history cannot be asked.
+        """
+        if prompt.settling or prompt.run.ended:
+            return True
+        prompt.settling = True
+        try:
+            entry = await self._history(prompt, tries)
+            if entry is None:
+                return False
+            _found(prompt)
+            prompt.feed(verdict(entry, prompt.plan))
+            for output in entry.outputs:
+                await collect(prompt, output, self._http, self._loop, self._timing.fetch)
+            async with prompt.collecting, prompt.keeping:  # all that came before is here
+                prompt.order_by(entry.outputs)
+            self._finish(prompt, ev.Ended())
+        finally:
+            prompt.settling = False
+        return True
+
+    async def _history(self, prompt: Prompt, tries: tuple[float, ...]) -> HistoryEntry | None:
+        fault: ComfyError | None = None
+        for delay in tries:
+            await asyncio.sleep(delay)
+            try:
+                entry = await self._http.history(prompt.id)
+            except ComfyError as error:
+                fault = error
+                continue
+            if entry is not None:
+                return entry
+            fault = None
+        if fault is not None:  # which says nothing about the prompt
+            raise fault
+        return None
+
+    async def _not_queued(self, prompt: Prompt) -> None:
+        if prompt.run.ended or await self.settle(prompt):
+            return
+        now = time.monotonic()
+        if prompt.missing_since is None:
+            prompt.missing_since = now
+        elif now - prompt.missing_since >= self._timing.again:
+            await self._gone(prompt)
+
+    async def _gone(self, prompt: Prompt) -> None:
+        if prompt.doubt is not None:
+            self._finish(prompt, ev.Rejected(unreachable(prompt.doubt)))
+        elif prompt.stop_asked and prompt.run.started_at is None:
+            self._finish(prompt, ev.Vanished(REMOVED, cancelled=True))
+        else:
+            forgot_all = not await self._http.last_history(1)
+            self._finish(prompt, ev.Vanished(_cause(prompt, forgot_all)))
+
+
+def _found(prompt: Prompt) -> None:
+    """The server has it: what was in doubt is settled."""
+    prompt.missing_since = prompt.doubt = None
+    prompt.feed(ev.Submitted())
+
+
+def _cause(prompt: Prompt, forgot_all: bool) -> str:
+    if prompt.unwatched:
+        return RESTARTED if forgot_all else GONE
+    return DELETED if prompt.run.started_at is None else CLEARED

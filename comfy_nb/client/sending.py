@@ -1,0 +1,146 @@
+"""Handing prompts to the server, each once.
+
+While the server cannot be reached nothing is sent, and the prompt waits a while for it. A POST that may have arrived
+although its answer did not is never repeated: the queue and the history tell whether it did.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable
+from typing import Any
+
+from comfy_nb import events as ev
+from comfy_nb.client.catalog import Catalog
+from comfy_nb.client.http import Http, NoAnswer, Refused
+from comfy_nb.client.line import Line
+from comfy_nb.client.prompt import Prompt
+from comfy_nb.client.timing import Timing
+from comfy_nb.errors import ComfyError, ConnectionFailed, ServerError
+from comfy_nb.failures import left_out, refusal, rejection, unreachable
+from comfy_nb.wire.records import PromptAccepted, PromptRejected
+
+__all__ = ["Sender"]
+
+log = logging.getLogger("comfy_nb")
+
+
+class Sender:
+    """Sends prompts on the line that is for new ones. Runs on the loop thread."""
+
+    def __init__(
+        self,
+        http: Http,
+        catalog: Catalog,
+        timing: Timing,
+        *,
+        line: Callable[[], Line],
+        finish: Callable[[Prompt, ev.Event], None],
+        adopt: Callable[[Line, Prompt, str], None],
+    ) -> None:
+        """`line` gives the line for new prompts, `finish` ends a prompt, `adopt` lets it go by the server's id."""
+        self._http, self._catalog, self._timing = http, catalog, timing
+        self._line, self._finish, self._adopt = line, finish, adopt
+
+    async def send(self, prompt: Prompt, extra_data: dict[str, Any]) -> None:
+        """Hand a prompt over; what becomes of it comes as events."""
+        try:
+            if await self._prepared(prompt):
+                await self._post_when_possible(prompt, extra_data)
+        except Refused as error:
+            self._refuse(prompt, error)
+        except (NoAnswer, ServerError) as error:
+            log.info("comfy_nb: POST of %s is in doubt: %s", prompt.id, error)
+            prompt.doubt = error
+        except ConnectionFailed as error:
+            self._refuse(prompt, error)
+        finally:
+            prompt.posting = False
+
+    def _refuse(self, prompt: Prompt, error: Exception) -> None:
+        self._finish(prompt, ev.Rejected(unreachable(error)))
+
+    async def _prepared(self, prompt: Prompt) -> bool:
+        """Upload its files, and look for what the server would refuse. False if it is not to be sent."""
+        if prompt.uploads:
+            await self._ready(prompt, self._timing.ready)
+        try:
+            for name, data in prompt.uploads.items():
+                prompt.rename_file(name, await self._http.upload(name, data))
+        except (NoAnswer, ServerError) as error:
+            raise ConnectionFailed(f"Nothing was sent, as a file could not be uploaded: {error}") from None
+        try:
+            problems = await self._catalog.check(prompt.api) if prompt.checked else None
+        except ComfyError as error:
+            log.info("comfy_nb: %s was not checked: %s", prompt.id, error)
+            return True
+        if problems:
+            self._finish(prompt, ev.Rejected(refusal(problems)))
+        return not problems
+
+    async def _ready(self, prompt: Prompt, seconds: float) -> Line:
+        line = self._line()
+        if not line.socket.is_open:
+            prompt.feed(ev.LinkChanged(line.link, prompt.run.link_note or "waiting for the connection"))
+        deadline = time.monotonic() + seconds
+        while not await line.socket.ready(max(0.0, deadline - time.monotonic())):
+            if line is self._line():
+                raise ConnectionFailed(
+                    f"{self._http.address.display} cannot be reached, so nothing was sent: {prompt.run.link_note}."
+                )
+            line = self._line()
+        return line if line is self._line() else await self._ready(prompt, deadline - time.monotonic())
+
+    async def _post_when_possible(self, prompt: Prompt, extra_data: dict[str, Any]) -> None:
+        deadline = time.monotonic() + self._timing.ready
+        pause = self._timing.first_retry
+        while True:
+            line = await self._ready(prompt, max(0.0, deadline - time.monotonic()))
+            if prompt.run.ended:  # cancelled meanwhile
+                return
+            try:
+                await self._post(line, prompt, extra_data)
+            except ConnectionFailed as error:
+                if isinstance(error, NoAnswer) or time.monotonic() + pause > deadline:
+                    raise
+                # Nothing was sent. The socket will notice in a moment that the server is away, or it is back by then.
+                prompt.sent = False
+                line.prompts.pop(prompt.id, None)
+            else:
+                return
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, self._timing.last_retry)
+
+    async def _post(self, line: Line, prompt: Prompt, extra_data: dict[str, Any]) -> None:
+        body = {
+            "prompt": prompt.api,
+            "client_id": line.client_id,
+            "prompt_id": prompt.id,
+            "extra_data": _extra(prompt, extra_data),
+        }
+        line.prompts[prompt.id] = prompt  # before the POST: messages may come before its reply
+        prompt.sent = prompt.posting = True
+        prompt.feed(ev.LinkChanged(line.link, ""))
+        reply = await self._http.post_prompt(body)
+        if isinstance(reply, PromptRejected):
+            self._finish(prompt, ev.Rejected(rejection(reply, prompt.plan)))
+        else:
+            self._accepted(line, prompt, reply)
+
+    def _accepted(self, line: Line, prompt: Prompt, reply: PromptAccepted) -> None:
+        if reply.prompt_id != prompt.id:  # servers before 0.3.45 choose the id
+            self._adopt(line, prompt, reply.prompt_id)
+        for warning in left_out(reply.node_errors, prompt.plan):
+            prompt.feed(ev.Warned(warning))
+        prompt.feed(ev.Submitted(reply.number))
+
+
+def _extra(prompt: Prompt, given: dict[str, Any]) -> dict[str, Any]:
+    extra = dict(given)
+    if prompt.graph is not None:  # never null: that would break the list of jobs for everybody
+        extra["extra_pnginfo"] = {"workflow": prompt.graph}
+    if prompt.preview != "default":
+        extra["preview_method"] = prompt.preview
+    return extra
