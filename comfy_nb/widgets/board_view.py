@@ -6,6 +6,7 @@ is, `thumbs` for the pictures of finished jobs, `bridge` for the live ones: one 
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -18,7 +19,7 @@ import traitlets
 from comfy_nb.client.loop import get_loop
 from comfy_nb.events import Event, Preview
 from comfy_nb.run import FINAL
-from comfy_nb.widgets.bridge import Bridge, Cancellable, hub_of
+from comfy_nb.widgets.bridge import Bridge, hub_of
 from comfy_nb.widgets.job_view import JobView
 from comfy_nb.widgets.rows import Row, row_of
 from comfy_nb.widgets.source import ShownOutput, Source
@@ -85,7 +86,7 @@ class BoardView(anywidget.AnyWidget):
         self._details: dict[tuple[str, int], JobView] = {}
         self._deltas = self._bridge.slot(self._send_deltas, DELTAS_PER_SECOND)
         self._thumbs = Thumbs(self._loop, self._outputs_of, self._message, self._settle)
-        self._resting: Cancellable | None = None
+        self._resting: asyncio.TimerHandle | None = None
         self._closed = False
         super().__init__(counts={"v": 1})
         self.on_msg(self._hear)  # pyright: ignore[reportUnknownMemberType] - ipywidgets is untyped
