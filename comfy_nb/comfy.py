@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from comfy_nb.client.address import Address
 from comfy_nb.client.client import Client
+from comfy_nb.client.credentials import Verify, make_headers
 from comfy_nb.client.loop import Loop, get_loop
 from comfy_nb.client.prompt import Prompt
 from comfy_nb.client.socket import MAX_MESSAGE
@@ -43,10 +44,17 @@ class Comfy:
     """A connected ComfyUI. Make one with `connect()` or `demo()`."""
 
     def __init__(
-        self, address: Address, *, preview: str = "auto", name: str = "", max_message: int = MAX_MESSAGE
+        self,
+        address: Address,
+        *,
+        preview: str = "auto",
+        name: str = "",
+        comfy_key: str = "",
+        max_message: int = MAX_MESSAGE,
     ) -> None:
         self.address = address
         self.name = name
+        self._comfy_key = comfy_key
         self._preview = _known_preview(preview)
         self._watchers: list[Callable[[Job], None]] = []
         self.loop: Loop = get_loop()
@@ -238,11 +246,15 @@ class Comfy:
 
         prompt.listen(keep)
         self.announce(job)
-        self.loop.call(self._client.submit, prompt, self._signature(prompt))
+        self.loop.call(self._client.submit, prompt, self._signature(prompt) | self._account())
 
     def _signature(self, prompt: Prompt) -> dict[str, Any]:
         """What everybody on the server may read: whose job it is, if we were given a name, and its title."""
         return {"comfy_nb": {"name": self.name, "title": prompt.plan.title}} if self.name else {}
+
+    def _account(self) -> dict[str, Any]:
+        """What partner nodes are paid by. The server takes it out of what it shows."""
+        return {"api_key_comfy_org": self._comfy_key} if self._comfy_key else {}
 
     def interrupt(self, prompt: Prompt) -> None:
         """Ask the server to stop a prompt."""
@@ -268,21 +280,32 @@ def connect(
     url: str | None = None,
     *,
     headers: Mapping[str, str] | None = None,
+    token: str | None = None,
+    auth: tuple[str, str] | None = None,
+    cookies: Mapping[str, str] | None = None,
+    verify: Verify = True,
+    user: str | None = None,
+    comfy_key: str = "",
     preview: str = "auto",
     name: str = "",
     max_message: int = MAX_MESSAGE,
 ) -> Comfy:
     """Connect to a ComfyUI: `url`, else $COMFY_NB_URL, else 127.0.0.1:8188.
 
-    `headers` go with every request and are never shown. `preview` is what jobs ask for by default: "auto",
+    What proxies and gateways ask for goes with every request and is never shown: `headers`, a bearer `token`, `auth`
+    (user and password), `cookies`. `verify` is whom to trust on https: the system's authorities, the file or folder
+    of your own, an `ssl.SSLContext`, or False for anybody. `user` is your id on a server with --multi-user.
+    `comfy_key` is your Comfy account's API key, which goes with each job for nodes of partners. The environment's
+    proxies are used, except for this machine. `preview` is what jobs ask for by default: "auto",
     "latent2rgb", "taesd", "none", or "default" for the server's own setting. `name` goes with each job, beside its
     title, so that people who share a server find their own: everybody on that server can read both.
     `max_message` bounds one message of the websocket, in bytes. Raises `ConnectionFailed` with one sentence if no
     ComfyUI answers there.
     """
     check_kernel()
-    address = Address.parse(url or os.environ.get("COMFY_NB_URL") or DEFAULT_URL, headers)
-    return Comfy(address, preview=preview, name=name, max_message=max_message)
+    wanted = make_headers(headers, token=token, auth=auth, cookies=cookies, user=user)
+    address = Address.parse(url or os.environ.get("COMFY_NB_URL") or DEFAULT_URL, wanted, verify=verify)
+    return Comfy(address, preview=preview, name=name, comfy_key=comfy_key, max_message=max_message)
 
 
 _demo_lock = threading.Lock()

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import base64
 import ipaddress
 import re
 import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from urllib.parse import quote, unquote, urlencode, urlsplit
+from urllib.parse import SplitResult, parse_qs, quote, unquote, urlencode, urlsplit
 
+from comfy_nb.client.credentials import Verify, basic, hide, make_headers, make_trust
 from comfy_nb.errors import ConnectionFailed
 
 __all__ = ["Address"]
@@ -25,12 +25,14 @@ class Address:
     netloc: str
     prefix: str  # path of a proxy in front, such as "/comfy", or ""
     headers: Mapping[str, str] = field(default_factory=dict[str, str], repr=False)
+    verify: Verify = field(default=True, repr=False)
 
     @classmethod
-    def parse(cls, url: str, headers: Mapping[str, str] | None = None) -> Address:
+    def parse(cls, url: str, headers: Mapping[str, str] | None = None, *, verify: Verify = True) -> Address:
         """Read ``host:port``, ``http://…`` or ``https://user:password@host/prefix``.
 
-        Credentials in the URL become an Authorization header. Raises `ConnectionFailed` for what is no address.
+        Credentials in the URL (``user:password@``, or ``?token=`` at its end) become an Authorization header, unless
+        `headers` has one. `verify` is whom to trust on https. Raises `ConnectionFailed` for what is no address.
         """
         text = url.strip()
         if "://" not in text:
@@ -43,17 +45,14 @@ class Address:
                 f"{_safe(url)!r} is not an address: the host or the port makes no sense (a password with one of"
                 " / ? # @ in it must be percent-encoded). Try http://127.0.0.1:8188."
             ) from None
+        _refuse_ambiguous(parts, url)
         if parts.scheme not in ("http", "https") or not host or _NO_HOST.search(host):
             raise ConnectionFailed(
                 f"{_safe(url)!r} is not an address of a server: it must look like http://host:8188 or https://host/path."
             )
         name = f"[{host}]" if ":" in host else host
-        secrets = dict(headers or {})
-        if parts.username is not None and not any(key.lower() == "authorization" for key in secrets):
-            pair = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
-            secrets["Authorization"] = "Basic " + base64.b64encode(pair.encode()).decode()
         netloc = f"{name}:{port}" if port is not None else name
-        return cls(parts.scheme, netloc, parts.path.rstrip("/"), secrets)
+        return cls(parts.scheme, netloc, parts.path.rstrip("/"), _with_own(headers or {}, parts), verify)
 
     @property
     def display(self) -> str:
@@ -87,10 +86,36 @@ class Address:
         return f"{scheme}://{self.netloc}{self.prefix}{api}/ws?clientId={quote(client_id)}"
 
     def ssl_context(self) -> ssl.SSLContext | None:
-        """The system's trust for https, nothing for http."""
-        return ssl.create_default_context() if self.scheme == "https" else None
+        """Whom to trust for https, None for http. Raises `ConnectionFailed` if `verify` names no certificates."""
+        return make_trust(self.verify) if self.scheme == "https" else None
+
+    def hide(self, text: str) -> str:
+        """`text` without any of our secrets in it."""
+        return hide(text, self.headers)
+
+
+def _with_own(headers: Mapping[str, str], parts: SplitResult) -> dict[str, str]:
+    """`headers`, and an Authorization of what the URL itself says, if they have none."""
+    made = dict(headers)
+    token = parse_qs(parts.query).get("token", [""])[-1]
+    if not any(name.lower() == "authorization" for name in made):
+        if parts.username is not None:
+            made["Authorization"] = basic(unquote(parts.username), unquote(parts.password or ""))
+        elif token:
+            made["Authorization"] = f"Bearer {token}"
+    return make_headers(made)
+
+
+def _refuse_ambiguous(parts: SplitResult, url: str) -> None:
+    # In "ann:12/34@host" nobody can tell the password 12/34 from the port 12 of a host ann: do not guess, as the
+    # wrong guess sends the one to the wrong host and shows the other.
+    if re.search("[:@]", parts.netloc) and "@" in parts.path + parts.query + parts.fragment:
+        raise ConnectionFailed(
+            f"{_safe(url)!r} is not an address: the @ before it can belong to a password or to a path. In a password "
+            "write / ? # @ as %2F %3F %23 %40, in a path the @ as %40. Try http://127.0.0.1:8188."
+        )
 
 
 def _safe(url: str) -> str:
-    """`url` cut to a readable length and without anything before an @."""
-    return url.rpartition("@")[2][:200]
+    """`url` cut to a readable length, without anything before an @, and without its query."""
+    return re.split("[?#]", url.rpartition("@")[2])[0][:200]

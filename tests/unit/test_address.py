@@ -101,10 +101,46 @@ passwords = st.text(st.characters(codec="ascii", categories=("L", "N", "P", "S")
 @example("se]cret")
 @example("1234/x")
 @example("a@b")
+@example("?token=abc")
 def test_a_password_is_never_quoted_in_an_error(password: str) -> None:
     """Whatever is in it: those with / ? # in them make no address, and the sentence must not quote it."""
     told = outcome(f"http://ann:Zx{password}Zx@gpu.example:8188")
     assert "Zx" not in told
+
+
+@given(passwords)
+@example("12/34")
+@example("/34")
+@example("12?34")
+@example("12#34")
+@example("34@x/56")
+@example("1\\2/3")
+def test_a_password_never_moves_the_host(password: str) -> None:
+    """Of a password like 12/34, half looks like a port: the address is the right one, or none."""
+    for url in (f"http://ann:{password}@gpu.example:8188/x", f"ann:{password}@gpu.example:8188/x"):
+        told = outcome(url)
+        assert told.startswith("http://gpu.example:8188/x") or " is not an address" in told
+        assert "ann" not in told
+
+
+@pytest.mark.parametrize(
+    "url", ["hub.example:8000/user/ann@example.org", "http://ann:pw@hub.example/user/ann@example.org"]
+)
+def test_an_at_sign_that_may_belong_to_a_password_is_not_guessed_at(url: str) -> None:
+    with pytest.raises(ConnectionFailed, match=r"in a path the @ as %40"):
+        Address.parse(url)
+    assert Address.parse(url.replace("ann@e", "ann%40e")).display.endswith("/user/ann%40example.org")
+
+
+def test_a_token_at_the_end_of_the_address_becomes_a_header() -> None:
+    address = Address.parse("http://gpu:8188/?token=t0ken&x=1")
+    assert address.headers == {"Authorization": "Bearer t0ken"}
+    assert "t0ken" not in repr(address) + address.display + address.websocket("id", "/api")
+    assert Address.parse("http://gpu/?token=a", {"authorization": "b"}).headers == {"authorization": "b"}
+    for odd in ("http://gpu:port/?token=t0ken", "ftp://gpu?token=t0ken", "http://gpu/?token=t0ken%0d%0aX:y"):
+        with pytest.raises(ConnectionFailed) as caught:
+            Address.parse(odd)
+        assert "t0ken" not in str(caught.value)
 
 
 @given(st.text(max_size=40) | st.text("htps:/[]@.#?%0189 ", max_size=20))

@@ -1,0 +1,103 @@
+"""Headers and trust made of what people pass, and nothing of it in any text."""
+
+from __future__ import annotations
+
+import base64
+import ssl
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from comfy_nb.client.address import Address
+from comfy_nb.client.credentials import hide, make_headers, make_trust
+from comfy_nb.errors import ConnectionFailed
+
+
+@pytest.mark.parametrize(
+    ("said", "headers"),
+    [
+        ({}, {}),
+        ({"headers": {"X-API-Key": "k"}}, {"X-API-Key": "k"}),
+        ({"token": "t0ken"}, {"Authorization": "Bearer t0ken"}),
+        (
+            {"auth": ("ann", "p:ß")},
+            {"Authorization": "Basic " + base64.b64encode("ann:p:ß".encode()).decode()},
+        ),
+        ({"cookies": {"a": "1", "b": "2"}}, {"Cookie": "a=1; b=2"}),
+        ({"user": "ann_1"}, {"Comfy-User": "ann_1"}),
+    ],
+)
+def test_what_is_said_becomes_headers(said: dict[str, Any], headers: dict[str, str]) -> None:
+    assert make_headers(**said) == headers
+
+
+@pytest.mark.parametrize(
+    ("said", "sentence"),
+    [
+        ({"token": "s3cret", "auth": ("ann", "s3cret")}, r"either token= or auth=, not both"),
+        (
+            {"token": "s3cret", "headers": {"authorization": "s3cret"}},
+            r"Authorization .* token= too: say it once",
+        ),
+        ({"cookies": {"a": "s3cret"}, "headers": {"Cookie": "s3cret"}}, r"Cookie .* cookies= too"),
+        ({"token": "s3cret\r\nX: y"}, r"^The header Authorization cannot be sent"),
+        ({"token": "s3cretß"}, r"must be ASCII text in one line"),
+        ({"headers": {"X": " s3cret"}}, r"^The header X cannot be sent: .* without spaces around it\.$"),
+        ({"headers": {"X": b"s3cret"}}, r"^The header X cannot be sent"),
+        ({"headers": {"s3cret: x\n": "y"}}, r"^A header cannot be sent: its name"),
+        ({"cookies": {"a": "s3cret; b=c"}}, r"^The cookie 'a' cannot be sent"),
+    ],
+)
+def test_what_cannot_be_sent_is_refused_without_being_quoted(said: dict[str, Any], sentence: str) -> None:
+    with pytest.raises(ConnectionFailed, match=sentence) as caught:
+        make_headers(**said)
+    assert "s3cret" not in str(caught.value)
+
+
+secrets = st.text(st.characters(min_codepoint=33, max_codepoint=126), min_size=4, max_size=24)
+
+
+@given(secrets, st.sampled_from(["token", "auth", "headers"]))
+def test_no_secret_is_in_any_text(secret: str, way: str) -> None:
+    said: dict[str, Any] = {
+        "token": {"token": secret},
+        "auth": {"auth": ("ann", secret)},
+        "headers": {"headers": {"X-API-Key": secret}},
+    }[way]
+    address = Address.parse("https://gpu.example/comfy", make_headers(**said))
+    innocent = "https://gpu.example/comfy Address(scheme='https', netloc='gpu.example', prefix='/comfy') basic bearer"
+    if secret.lower() not in innocent.lower():
+        assert secret not in repr(address) + str(address) + address.display
+        assert secret not in address.hide(f"<< {' | '.join(address.headers.values())} | {secret} >>")
+
+
+def test_hiding_leaves_the_rest() -> None:
+    headers = make_headers({"X-Id": "abc"}, auth=("ann", "pass"))
+    assert hide("refused: ann:pass, pass, abc", headers) == "refused: …, …, abc"
+    assert hide("http://ann:p@x:3128 failed", {}) == "http://…@x:3128 failed"
+    assert hide("Basic authentication failed", headers) == "Basic authentication failed"
+
+
+def test_trust() -> None:
+    assert make_trust(verify=True).verify_mode is ssl.CERT_REQUIRED
+    anybody = make_trust(verify=False)
+    assert (anybody.verify_mode, anybody.check_hostname) == (ssl.CERT_NONE, False)
+    own = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    assert make_trust(own) is own
+    assert Address.parse("https://gpu", verify=own).ssl_context() is own
+    assert Address.parse("http://gpu", verify="missing.pem").ssl_context() is None
+
+
+def test_trust_in_no_certificates(tmp_path: Path) -> None:
+    empty = tmp_path / "ca.pem"
+    with pytest.raises(ConnectionFailed, match=r"ca\.pem' cannot be used: No such file"):
+        make_trust(empty)
+    for content in ("", "no certificate"):
+        empty.write_text(content)
+        with pytest.raises(
+            ConnectionFailed, match=r"ca\.pem' cannot be used: it holds no certificates in PEM\."
+        ):
+            make_trust(str(empty))
