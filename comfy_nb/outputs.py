@@ -51,7 +51,7 @@ class Output:
 
     @property
     def kind(self) -> str:
-        """What it is, by its file name."""
+        """What it is, by its file name. "image" is what Pillow reads: an SVG or EXR is a "file"."""
         return self._result.kind
 
     @property

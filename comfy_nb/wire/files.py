@@ -62,8 +62,17 @@ _MEDIA_TYPES = {
     "stl": "model/stl",
     "usdz": "model/vnd.usdz+zip",
 }
+# Of the image types, those that are pixels which Pillow reads: SVG is drawn by the page, EXR by nobody here.
+_PICTURES = {
+    "image/avif",
+    "image/bmp",
+    "image/gif",
+    "image/jpeg",
+    "image/png",
+    "image/tiff",
+    "image/webp",
+}
 _KINDS: dict[str, Kind] = {
-    "image": "image",
     "video": "video",
     "audio": "audio",
     "text": "text",
@@ -104,6 +113,8 @@ class FileRef:
         media_type = self.media_type
         if media_type in _TEXT_APPLICATIONS:
             return "text"
+        if media_type in _PICTURES:
+            return "image"
         return _KINDS.get(media_type.partition("/")[0], "file")
 
 

@@ -149,6 +149,16 @@ def test_several_images_point_to_all() -> None:
     assert [colour(image) for image in SEVERAL.images] == [(200, 30, 30), (200, 30, 30), (30, 30, 200)]
 
 
+def test_drawings_and_light_maps_are_files_and_leave_the_images_alone() -> None:
+    mixed = outputs(file("a.png"), file("drawing.svg", b"<svg/>"), file("light.exr", b"v/1\x01"))
+    assert [colour(image) for image in mixed.images] == [(200, 30, 30)] == [colour(mixed.image)]
+    assert [(output.name, output.kind) for output in mixed.files[1:]] == [
+        ("drawing.svg", "file"),
+        ("light.exr", "file"),
+    ]
+    assert mixed[1].data == b"<svg/>"
+
+
 def test_an_image_carries_what_made_it() -> None:
     info = PngInfo()
     info.add_text("prompt", '{"3": {}}')
@@ -187,7 +197,7 @@ def png(width: int, height: int, last: bytes = b"IEND") -> bytes:
         ("a.png", b"", r"'a\.png' of 'Save Image' cannot be read as an image: "),
         ("a.png", b"<html>no</html>", r"cannot be read as an image: Pillow knows no such format\.$"),
         ("a.png", RED[:45], r"cannot be read as an image: "),
-        ("a.svg", b"<svg/>", r"'a\.svg' of 'Save Image' cannot be read as an image: "),
+        ("a.svg", b"<svg/>", r"^a\.svg of 'Save Image' is no image but image/svg\+xml\.$"),
         ("a.png", png(60_000, 60_000), r"cannot be read as an image: .*decompression bomb"),
         ("a.png", png(10_000, 10_000), r"is too large to decode: .*decompression bomb"),
         ("a.png", png(64, 64, b"\1\2\3\4"), r"cannot be read as an image: broken PNG file"),

@@ -43,6 +43,10 @@ def test_a_saved_picture() -> None:
         ("no extension", None, "application/octet-stream", "file"),
         (".png", None, "image/png", "image"),
         ("a.png [temp]", None, "image/png", "image"),
+        ("drawing.svg", None, "image/svg+xml", "file"),
+        ("light.exr", None, "image/x-exr", "file"),
+        ("photo", "image/heic", "image/heic", "file"),
+        ("clip", "image/gif", "image/gif", "image"),
         ("a.b/c\\d.jpeg", None, "image/jpeg", "image"),
     ],
 )
