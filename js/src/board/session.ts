@@ -86,9 +86,10 @@ export class BoardSession {
   // -- wishes ----------------------------------------------------------------------------------------------------
 
   select(keys: ReadonlySet<number>): void {
-    this.selected.value = keys;
+    const ours = [...keys].filter((key) => this.isOurs(key));
+    this.selected.value = new Set(ours);
     this.echoes += 1;
-    this.bridge.send({ k: "select", ids: [...keys] });
+    this.bridge.send({ k: "select", ids: ours });
   }
 
   interrupt(keys: readonly number[]): void {

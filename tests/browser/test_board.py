@@ -1,0 +1,230 @@
+"""A board in a real JupyterLab: two servers, eight jobs, real clicks; and what an abused server says, as text."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from comfy_nb.testing import Frames, ScriptedServer
+from tests.browser.lab import IDLE, Notebook, write_notebook
+
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(300)]
+
+GRAPH = {
+    "3": {
+        "class_type": "KSampler",
+        "inputs": {"seed": 1, "steps": 20, "cfg": 4.0},
+        "_meta": {"title": "KSampler"},
+    },
+    "9": {"class_type": "SaveImage", "inputs": {"images": ["3", 0]}, "_meta": {"title": "Save Image"}},
+}
+CONNECT = """import comfy_nb as cn
+one, two = cn.connect({one!r}), cn.connect({two!r})
+workflow = {graph!r}
+board = cn.JobBoard(one, two)
+board"""
+SUBMIT = """jobs = [comfy.submit(workflow, {"KSampler.seed": seed}) for seed in range(4) for comfy in (one, two)];"""
+SUM = """(canvas) => {
+    const pixels = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height).data;
+    let sum = 0;
+    for (let at = 0; at < pixels.length; at += 97) sum = (sum * 31 + pixels[at]) % 1000000007;
+    return sum;
+}"""
+
+
+SCRIPTS = Frames(count=200, rate=6.0), Frames(count=200, rate=6.0)
+
+
+@pytest.fixture
+def servers() -> Iterator[list[ScriptedServer]]:
+    """Two servers whose jobs go on until `hurry()`."""
+    for script in SCRIPTS:
+        script.count, script.rate = 200, 6.0
+    with ScriptedServer(SCRIPTS[0]) as one, ScriptedServer(SCRIPTS[1]) as two:
+        yield [one, two]
+
+
+def hurry() -> None:
+    """Let all jobs end as fast as they can."""
+    for script in SCRIPTS:
+        script.rate = 0
+
+
+class Rig:
+    """The notebook, the board in its first cell, and the two servers behind it."""
+
+    def __init__(self, shown: Notebook, servers: list[ScriptedServer]) -> None:
+        self.shown, self.servers = shown, servers
+
+    @property
+    def board(self) -> Any:
+        return self.shown.page.locator(".cnb-board").first
+
+    def tile(self, key: int) -> Any:
+        return self.board.locator(f'.cnb-tile[data-key="{key}"]')
+
+    def status(self, key: int) -> str:
+        return self.tile(key).get_attribute("data-status")
+
+    def until(self, key: int, status: str, limit: float = 60) -> None:
+        self.shown.wait_until(lambda: self.status(key) == status, limit, f"job {key} to be {status}")
+
+    def cards(self) -> list[int]:
+        tiles = self.board.locator(".cnb-tile").all()
+        return [int(tile.get_attribute("data-key")) for tile in tiles]
+
+    def says(self, cell: int) -> str:
+        self.shown.run_to_end(cell)
+        return "".join("".join(output.get("text", "")) for output in self.shown.outputs(cell))
+
+
+@pytest.fixture
+def rig(notebook: Callable[..., Notebook], work, servers) -> Rig:
+    cells = [
+        CONNECT.format(one=servers[0].url, two=servers[1].url, graph=GRAPH),
+        SUBMIT,
+        "print([board.title(job) for job in board.selected], [image.size for image in board.images])",
+        "print([job.status for job in jobs])",
+    ]
+    write_notebook(work / "board.ipynb", cells)
+    shown = notebook("board.ipynb")
+    shown.run_to_end(0)
+    made = Rig(shown, servers)
+    made.board.wait_for(timeout=20_000)
+    return made
+
+
+def test_two_servers_and_eight_jobs_in_hand(rig: Rig, shoot):
+    shown = rig.shown
+    eight_jobs_run(rig, shoot)
+    interrupt_and_reload(rig)
+    selection_and_filters(rig, shoot)
+    detail_and_dismissal(rig, shoot)
+    shown.theme("JupyterLab Dark")
+    shoot(shown, "dark")
+    ground = rig.tile(3).evaluate("(tile) => getComputedStyle(tile).backgroundColor")
+    assert max(int(part) for part in ground[4:-1].split(",")[:3]) < 80
+    assert rig.says(3).count("succeeded") == 6
+    stopped = [len(server.calls(f"POST /jobs/{job}/cancel")) for server in rig.servers for job in ids(server)]
+    assert sorted(stopped) == [0, 0, 0, 0, 0, 0, 1, 1]
+    assert shown.complaints == []
+
+
+def eight_jobs_run(rig: Rig, shoot):
+    shown = rig.shown
+    assert "No jobs yet" in rig.board.inner_text()
+    shoot(shown, "empty")
+    shown.run_to_end(1)
+    shown.wait_until(lambda: len(rig.cards()) == 8, 20, "eight cards")
+    for key in (1, 2):
+        rig.until(key, "running", 20)
+    assert "2nd in line" in rig.tile(5).inner_text()
+
+    # Live: the picture changes in place, without anybody asking.
+    canvas = rig.tile(1).locator("canvas")
+    canvas.wait_for(timeout=20_000)
+    sums = set()
+    shown.wait_until(lambda: sums.add(canvas.evaluate(SUM)) or len(sums) >= 4, 30, "four different previews")
+    shoot(shown, "busy")
+
+
+def interrupt_and_reload(rig: Rig):
+    """One that runs and one that waits are stopped, nothing else is; loaded anew in the middle, the board goes on."""
+    shown = rig.shown
+    rig.tile(1).get_by_role("button", name="Interrupt").click()
+    rig.tile(8).get_by_role("button", name="Cancel").click()
+    rig.until(1, "cancelled", 20)
+    rig.until(8, "cancelled", 20)
+    assert "cancelled" in rig.tile(8).inner_text()
+
+    shown.save()
+    shown.page.reload()
+    shown.page.wait_for_function(IDLE, timeout=60_000)
+    rig.board.wait_for(timeout=60_000)
+    shown.wait_until(lambda: len(rig.cards()) == 8, 30, "eight cards after the reload")
+    hurry()
+    for key in (2, 3, 4, 5, 6, 7):
+        rig.until(key, "succeeded", 90)
+    assert rig.status(1) == rig.status(8) == "cancelled"
+
+
+def selection_and_filters(rig: Rig, shoot):
+    """Selected on the page, in hand in Python."""
+    shown = rig.shown
+    rig.tile(2).click()
+    rig.tile(3).click(modifiers=["Control"])
+    assert rig.says(2).strip() == "['seed 0', 'seed 1'] [(256, 256), (256, 256)]"
+    rig.tile(2).click()
+    rig.tile(2).press("Shift+End")
+    assert rig.says(2).count("(256, 256)") >= 1
+
+    rig.board.get_by_role("button", name="Failed").click()
+    shown.wait_until(lambda: sorted(rig.cards()) == [1, 8], 10, "the two that did not succeed")
+    rig.board.get_by_role("button", name="All").click()
+    rig.board.get_by_role("searchbox").fill("seed 3")
+    shown.wait_until(lambda: sorted(rig.cards()) == [7, 8], 10, "those with seed 3")
+    rig.board.get_by_role("searchbox").fill("")
+    rig.board.get_by_role("button", name="List").click()
+    shoot(shown, "list")
+    rig.board.get_by_role("button", name="Grid").click()
+
+
+def detail_and_dismissal(rig: Rig, shoot):
+    """The detail view is the job's own; Delete dismisses, undo brings back."""
+    shown = rig.shown
+    rig.tile(2).dblclick()
+    rig.board.locator(".cnb-card .cnb-picture img").first.wait_for(timeout=20_000)
+    assert "KSampler.seed" in rig.board.inner_text()
+    shoot(shown, "detail")
+    rig.board.get_by_role("button", name="All jobs").click()
+
+    rig.tile(2).click()
+    rig.tile(2).press("Delete")
+    shown.wait_until(lambda: 2 not in rig.cards(), 10, "the card to go")
+    rig.board.get_by_role("button", name="Undo").click()
+    shown.wait_until(lambda: 2 in rig.cards(), 10, "the card to come back")
+
+
+def ids(server: ScriptedServer) -> list[str]:
+    """The ids of the prompts that a server got."""
+    return [body["prompt_id"] for body in server.calls("POST /prompt")]
+
+
+ABUSE = {
+    "html": "<img src=x onerror=\"document.title='broken'\"><script>document.title='broken'</script><b>bold</b>",
+    "emoji": "👩‍👩‍👧‍👦🎨" * 40,
+    "rtl": "\u202e\u05e9\u05dc\u05d5\u05dd \u05e2\u05d5\u05dc\u05dd " * 20,
+    "long": "x" * 10_000,
+}
+
+
+def test_abuse_is_shown_as_text_and_the_layout_holds(notebook, work, servers, shoot):
+    titles = list(ABUSE.values())
+    cells = [
+        CONNECT.format(one=servers[0].url, two=servers[1].url, graph=GRAPH),
+        f"""jobs = [one.submit(workflow, title=title) for title in {titles!r}]
+plain = two.submit(workflow, {{"KSampler.seed": 5}});""",
+    ]
+    write_notebook(work / "abuse.ipynb", cells)
+    shown = notebook("abuse.ipynb")
+    shown.run_to_end(0)
+    rig = Rig(shown, servers)
+    shown.run_to_end(1)
+    shown.wait_until(lambda: len(rig.cards()) == 5, 20, "five cards")
+    rig.until(5, "running", 20)
+    shoot(shown, "abuse")
+    assert rig.board.locator("script, .cnb-tile b, .cnb-tile img[src=x]").count() == 0
+    assert shown.page.title() != "broken"
+    boxes = [rig.tile(key).bounding_box() for key in rig.cards()]
+    assert len({(round(box["width"]), round(box["height"])) for box in boxes}) == 1
+    overflow = rig.board.evaluate("(board) => board.scrollWidth - board.clientWidth")
+    assert overflow <= 0
+    texts = rig.board.evaluate("(b) => [...b.querySelectorAll('.cnb-tile-title')].map((t) => t.textContent)")
+    assert any(text.startswith("<img src=x") for text in texts)
+    assert all(len(text) <= 80 for text in texts)
+    shown.page.set_viewport_size({"width": 640, "height": 900})
+    shoot(shown, "narrow")
+    assert rig.board.evaluate("(board) => board.scrollWidth - board.clientWidth") <= 0
+    assert shown.complaints == []
