@@ -43,12 +43,15 @@ class Sender:
         """`line` gives the line for new prompts, `finish` ends a prompt, `adopt` lets it go by the server's id."""
         self._http, self._catalog, self._timing = http, catalog, timing
         self._line, self._finish, self._adopt = line, finish, adopt
+        self._turn = asyncio.Lock()  # prompts are queued in the order in which they were submitted
 
     async def send(self, prompt: Prompt, extra_data: dict[str, Any]) -> None:
         """Hand a prompt over; what becomes of it comes as events."""
+        deadline = time.monotonic() + self._timing.ready
         try:
-            if await self._prepared(prompt):
-                await self._post_when_possible(prompt, extra_data)
+            async with self._turn:
+                if await self._prepared(prompt, deadline):
+                    await self._post_when_possible(prompt, extra_data, deadline)
         except Refused as error:
             self._refuse(prompt, error)
         except (NoAnswer, ServerError) as error:
@@ -62,10 +65,11 @@ class Sender:
     def _refuse(self, prompt: Prompt, error: Exception) -> None:
         self._finish(prompt, ev.Rejected(unreachable(error)))
 
-    async def _prepared(self, prompt: Prompt) -> bool:
+    async def _prepared(self, prompt: Prompt, deadline: float) -> bool:
         """Upload its files, and look for what the server would refuse. False if it is not to be sent."""
-        if prompt.uploads:
-            await self._ready(prompt, self._timing.ready)
+        await self._ready(prompt, deadline)
+        if prompt.run.ended:  # cancelled meanwhile
+            return False
         try:
             for name, data in prompt.uploads.items():
                 prompt.rename_file(name, await self._http.upload(name, data))
@@ -80,25 +84,22 @@ class Sender:
             self._finish(prompt, ev.Rejected(refusal(problems)))
         return not problems
 
-    async def _ready(self, prompt: Prompt, seconds: float) -> Line:
-        line = self._line()
-        if not line.socket.is_open:
-            prompt.feed(ev.LinkChanged(line.link, prompt.run.link_note or "waiting for the connection"))
-        deadline = time.monotonic() + seconds
-        while not await line.socket.ready(max(0.0, deadline - time.monotonic())):
-            if line is self._line():
+    async def _ready(self, prompt: Prompt, deadline: float) -> Line:
+        """The line for new prompts, once it is open. Raises `ConnectionFailed` if that takes too long."""
+        while not (line := self._line()).socket.is_open:
+            if line.link != prompt.run.link:
+                prompt.feed(ev.LinkChanged(line.link, "waiting for the connection"))
+            if not await line.socket.ready(deadline - time.monotonic()) and line is self._line():
                 raise ConnectionFailed(
                     f"{self._http.address.display} cannot be reached, so nothing was sent: {prompt.run.link_note}."
                 )
-            line = self._line()
-        return line if line is self._line() else await self._ready(prompt, deadline - time.monotonic())
+        return line
 
-    async def _post_when_possible(self, prompt: Prompt, extra_data: dict[str, Any]) -> None:
-        deadline = time.monotonic() + self._timing.ready
+    async def _post_when_possible(self, prompt: Prompt, extra_data: dict[str, Any], deadline: float) -> None:
         pause = self._timing.first_retry
         while True:
-            line = await self._ready(prompt, max(0.0, deadline - time.monotonic()))
-            if prompt.run.ended:  # cancelled meanwhile
+            line = await self._ready(prompt, deadline)
+            if prompt.run.ended:
                 return
             try:
                 await self._post(line, prompt, extra_data)
