@@ -114,6 +114,12 @@ class InputSpec:
         return _type(template.get("allowed_types")) if is_mapping(template) else "*"
 
     @property
+    def group(self) -> str:
+        """The name of the group that a match-type input belongs to."""
+        template = self.options.get("template")
+        return str(template.get("template_id", "")) if is_mapping(template) else ""
+
+    @property
     def takes_upload(self) -> bool:
         """Whether it names a file that people upload."""
         return any(self.options.get(name) for name in UPLOADS)
@@ -145,7 +151,8 @@ class NodeClass:
     inputs: tuple[InputSpec, ...]
     outputs: tuple[str, ...]
     is_output: bool = False
-    is_list: tuple[bool, ...] = ()
+    groups: tuple[str, ...] = ()
+    """Of outputs that take on the type of what is connected: the group of inputs that they go by, else ""."""
 
     def input(self, name: str) -> InputSpec | None:
         """The input of that name, not looking into dynamic ones."""
@@ -176,14 +183,14 @@ class Classes(Mapping[str, NodeClass]):
 
 def _node_class(name: str, raw: Mapping[object, object]) -> NodeClass:
     display = raw.get("display_name")
-    outputs, lists = raw.get("output"), raw.get("output_is_list")
+    groups = [item if isinstance(item, str) else "" for item in _items(raw.get("output_matchtypes"))]
     return NodeClass(
         name=name,
         display_name=display if isinstance(display, str) and display else name,
         inputs=tuple(_specs(raw.get("input"), raw.get("input_order"))),
-        outputs=tuple(_type(item) for item in _items(outputs)),
+        outputs=tuple(_type(item) for item in _items(raw.get("output"))),
         is_output=raw.get("output_node") is True,
-        is_list=tuple(item is True for item in _items(lists)),
+        groups=tuple(groups),
     )
 
 

@@ -13,6 +13,7 @@ from comfy_nb.errors import NotAWorkflow, Problem
 from comfy_nb.workflow.classes import NodeClass
 from comfy_nb.workflow.dynamic_prompts import plain_prompt
 from comfy_nb.workflow.links import VIRTUAL, Instance, Scope, Value, resolve_input
+from comfy_nb.workflow.matching import match_types
 from comfy_nb.workflow.names import clip, listing
 from comfy_nb.workflow.numbering import renumber
 from comfy_nb.workflow.promotion import instance_slots
@@ -36,6 +37,8 @@ _FRONT_END_NAMES = {
     "TopazImageEnhance": "Topaz Image Enhance",
 }
 
+
+MATCH = "COMFY_MATCHTYPE_V3"
 
 _MADE_IN_THE_BROWSER = ("LOAD_3D", "WEBCAM", "AUDIO_RECORD")
 """Types whose value is a picture or sound that the page renders or records, and uploads."""
@@ -93,19 +96,26 @@ class _Conversion:
                 layout = lay_out(node, node_class)
                 scope.slots[node.id] = layout.slots
                 self._tell_fit(scope, node, layout)
-                scope.outputs[node.id] = list(node_class.outputs)
+                # A match type is any type until something is connected.
+                scope.outputs[node.id] = ["*" if kind == MATCH else kind for kind in node_class.outputs]
             else:
                 scope.slots[node.id] = [Slot(slot.name, slot.type, slot.link) for slot in node.inputs]
                 scope.outputs[node.id] = [slot.type for slot in node.outputs]
+        for node in graph.nodes.values():
+            if (node_class := self._classes.get(node.type)) is not None:
+                match_types(scope, node.id, node_class)
         _push_primitives(scope)
         return scope
 
     def write(self, scope: Scope) -> None:
         """Add the nodes of a scope that run to the prompt."""
         for node in scope.graph.nodes.values():
-            if not node.is_active or node.type in VIRTUAL:
+            if node.id in scope.inner and scope.instance is not None:
+                # Only at the root does a muted or bypassed sub-graph silence what is inside: front end 1.49.
+                self.write(scope.inner[node.id])
+            elif not node.is_active or node.type in VIRTUAL:
                 continue
-            if node.id in scope.inner:
+            elif node.id in scope.inner:
                 self.write(scope.inner[node.id])
             elif (node_class := self._classes.get(node.type)) is not None:
                 self._write_node(scope, node, node_class)

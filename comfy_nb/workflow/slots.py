@@ -49,6 +49,8 @@ class Slot:
     """Whether a link could come in."""
     is_dynamic_prompt: bool = False
     """Whether the front end takes its text for a dynamic prompt, "{a|b}"."""
+    group: str = ""
+    """Of a match-type input: the inputs and outputs of one group take on one type."""
 
     @property
     def has_widget(self) -> bool:
@@ -150,8 +152,11 @@ def _sockets(spec: InputSpec, name: str, saved: Mapping[str, UiSlot]) -> Iterato
     if spec.type == "COMFY_AUTOGROW_V3":
         yield from _grown(spec, name, saved)
     else:
-        kind = spec.allowed_types if spec.type == "COMFY_MATCHTYPE_V3" else spec.type
-        yield Slot(name, kind, saved[name].link if name in saved else None)
+        link = saved[name].link if name in saved else None
+        if spec.type == "COMFY_MATCHTYPE_V3":
+            yield Slot(name, spec.allowed_types, link, group=spec.group)
+        else:
+            yield Slot(name, spec.type, link)
 
 
 def _grown(spec: InputSpec, name: str, saved: Mapping[str, UiSlot]) -> Iterator[Slot]:
