@@ -202,7 +202,7 @@ def _specs(data: object, order: object = None) -> Iterator[InputSpec]:
         if not is_mapping(inputs):
             continue
         first = _items(order.get(section)) if is_mapping(order) else []
-        for name in dict.fromkeys([*(n for n in first if n in inputs), *inputs]):
+        for name in dict.fromkeys([*(n for n in first if isinstance(n, str) and n in inputs), *inputs]):
             if isinstance(name, str):
                 yield _spec(name, inputs[name], required=section == "required")
 

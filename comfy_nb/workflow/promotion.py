@@ -30,13 +30,9 @@ def instance_slots(node: UiNode, inner: Scope) -> list[Slot]:
             elif value is not None:
                 _set_promoted(slots, inner, source, widget, value)
         return slots
-    promoted = [index for index, slot in enumerate(slots) if slot.has_widget]
-    with_controls = len(values) > len(promoted)
-    at = 0
-    for index in promoted:
-        if at < len(values) and values[at] is not None:
-            slots[index] = replace(slots[index], value=values[at])
-        at += 1 + (slots[index].controls if with_controls else 0)
+    promoted = (index for index, slot in enumerate(slots) if slot.has_widget)
+    for index, value in zip(promoted, values, strict=False):
+        slots[index] = replace(slots[index], value=value)
     return slots
 
 
@@ -48,7 +44,7 @@ def _slot(node: UiNode, inner: Scope, index: int) -> Slot:
     source = _widget_inside(inner, index)
     if source is None:
         return Slot(definition.name, definition.type, link)
-    return Slot(definition.name, definition.type, link, source[1].value, source[1].controls)
+    return Slot(definition.name, definition.type, link, source[1].value)
 
 
 def _widget_inside(inner: Scope, index: int) -> tuple[str, Slot] | None:

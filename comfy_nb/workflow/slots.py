@@ -43,8 +43,6 @@ class Slot:
     type: str
     link: str | None = None
     value: object = MISSING
-    controls: int = 0
-    """How many entries for the front end's own use follow its value in `widgets_values`."""
     is_socket: bool = True
     """Whether a link could come in."""
     is_dynamic_prompt: bool = False
@@ -184,7 +182,6 @@ def _widgets(
         spec.type,
         saved[name].link if name in saved else None,
         value,
-        controls,
         is_socket=not spec.options.get("socketless"),
         is_dynamic_prompt=spec.type == "STRING" and spec.options.get("dynamicPrompts") is True,
     )
