@@ -118,6 +118,23 @@ class Comfy:
         changed = loaded.copy().set(changes) if changes else loaded
         return Job(changed, self, preview=preview, title=title, check=check).submit()
 
+    def attach(self, prompt_id: str) -> Job:
+        """Take up a job again by its id, such as after a restart of the kernel; returns the job, ended or not.
+
+        Its queue position, its end and its outputs come as always. Its steps and previews cannot be seen: the server
+        sends them to the session that started it alone, and keeps none. Raises `JobLost` if the server does not know
+        it (any more).
+        """
+        self._refuse_closed()
+        known = next((job for job in self.jobs if job.id == prompt_id), None)
+        if known is not None:
+            return known
+        prompt = self.loop.wait(self._client.look_up(prompt_id), "comfy.attach()", LOOKUP_TIMEOUT)
+        job = Job.taken_up(self, prompt)
+        self._keep(job, prompt)
+        self.loop.call(self._client.take_up, prompt)
+        return job
+
     def load(self, source: Source, *, strict: bool = True) -> Workflow:
         """`Workflow.load` by this server's classes, which the workflow then shows the allowed values of.
 
@@ -233,6 +250,10 @@ class Comfy:
     def send(self, job: Job, prompt: Prompt) -> None:
         """Hand a job's prompt to the server, and keep the job in `jobs`."""
         self._refuse_closed()
+        self._keep(job, prompt)
+        self.loop.call(self._client.submit, prompt, self._signature(prompt) | self._account())
+
+    def _keep(self, job: Job, prompt: Prompt) -> None:
         with self._lock:
             self._open_jobs[prompt.id] = job
         key = prompt.id
@@ -246,7 +267,6 @@ class Comfy:
 
         prompt.listen(keep)
         self.announce(job)
-        self.loop.call(self._client.submit, prompt, self._signature(prompt) | self._account())
 
     def _signature(self, prompt: Prompt) -> dict[str, Any]:
         """What everybody on the server may read: whose job it is, if we were given a name, and its title."""

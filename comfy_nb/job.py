@@ -70,8 +70,7 @@ class Job(concurrent.futures.Future[Outputs]):
         loaded = workflow if isinstance(workflow, Workflow) else comfy.converted(workflow)
         api = loaded.to_api()
         plan = make_plan(api, str(uuid.uuid4()), title=title, name=loaded.name)
-        self._comfy = comfy
-        self._prompt = Prompt(
+        prompt = Prompt(
             plan,
             api,
             preview=comfy.preview_setting(preview),
@@ -80,6 +79,19 @@ class Job(concurrent.futures.Future[Outputs]):
             uploads=loaded.uploads,
             checked=check,
         )
+        self._hold(comfy, prompt)
+
+    @classmethod
+    def taken_up(cls, comfy: Comfy, prompt: Prompt) -> Job:
+        """The job of a prompt that is at the server already."""
+        job = cls.__new__(cls)
+        super().__init__(job)
+        job._hold(comfy, prompt)  # noqa: SLF001 - its own class
+        job._started = True  # noqa: SLF001 - the same
+        return job
+
+    def _hold(self, comfy: Comfy, prompt: Prompt) -> None:
+        self._comfy, self._prompt = comfy, prompt
         self._title: str | None = None
         self._start_lock = threading.Lock()
         self._started = False

@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 import ssl
+import uuid
 from collections.abc import Coroutine
 from typing import Any
 
@@ -27,17 +29,23 @@ from comfy_nb.client.sending import Sender
 from comfy_nb.client.socket import MAX_MESSAGE
 from comfy_nb.client.stopping import Stopper
 from comfy_nb.client.timing import Timing
-from comfy_nb.errors import ComfyError, ConnectionFailed
+from comfy_nb.errors import ComfyError, ConnectionFailed, JobLost
 from comfy_nb.failures import unreachable
 from comfy_nb.store import get_store
 from comfy_nb.wire import messages as wire
+from comfy_nb.wire.fields import mapping, text
 from comfy_nb.wire.records import HistoryEntry, Queue
+from comfy_nb.workflow.plan import make_plan
 
 __all__ = ["Client"]
 
 log = logging.getLogger("comfy_nb")
 
 MAX_LINES = 4  # client ids at once; beyond, new prompts share the newest, however its connection was lost
+TAKEN_UP = (
+    "taken up again: its steps and previews go to the session that started it and cannot be seen here; "
+    "how it ends and what it puts out can"
+)
 
 
 class Client:
@@ -139,6 +147,34 @@ class Client:
             self._finish(prompt, ev.Vanished("cancelled before it was sent", cancelled=True))
         else:
             self._start(self._stopper.stop(prompt), "interrupt")
+        self._wake.set()
+
+    async def look_up(self, prompt_id: str) -> Prompt:
+        """A prompt that is at the server, whoever sent it. Raises `JobLost` if the server does not know it."""
+        if not re.fullmatch(r"[\w-]{1,200}", prompt_id):
+            raise JobLost(
+                f"{prompt_id!r} is no id of a job: it looks like {str(uuid.uuid4())!r}.", job_id=prompt_id
+            )
+        queue = await self._http.queue()
+        found = next((item for item in (*queue.running, *queue.pending) if item.prompt_id == prompt_id), None)
+        outputs = found.outputs_to_execute if found else ()
+        entry = found or await self._http.history(prompt_id)
+        if entry is None:
+            cause = "it is neither in the queue nor in the history of " + self.address.display
+            raise JobLost(f"There is no job {prompt_id!r}: {cause}.", job_id=prompt_id, cause=cause)
+        title = text(mapping(entry.extra_data.get("comfy_nb")).get("title"))[:200]
+        plan = await self._loop.work(
+            make_plan, entry.prompt, prompt_id, title=title or None, outputs=outputs or None
+        )
+        return Prompt(plan, entry.prompt, preview="none")  # its frames go to whoever sent it
+
+    def take_up(self, prompt: Prompt) -> None:
+        """Follow a prompt that is at the server, by queue and history; what becomes of it comes as events."""
+        self._prompts[prompt.id] = prompt
+        prompt.sent = True
+        prompt.feed(ev.Submitted())
+        prompt.feed(ev.Warned(TAKEN_UP))
+        self._start(self.reconcile(), "look")
         self._wake.set()
 
     async def everybody(self, ended: int) -> tuple[Queue, tuple[HistoryEntry, ...]]:

@@ -126,7 +126,9 @@ class Http:
 
     async def history(self, prompt_id: str) -> records.HistoryEntry | None:
         """The outcome of a prompt; None while it has none."""
-        return self._parsed(records.parse_history, await self._get(f"/history/{prompt_id}"), prompt_id)
+        return self._parsed(
+            records.parse_history, await self._get(f"/history/{quote(prompt_id, safe='')}"), prompt_id
+        )
 
     async def last_history(self, count: int) -> tuple[records.HistoryEntry, ...]:
         """The last prompts that ended, of everybody, oldest first."""

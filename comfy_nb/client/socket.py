@@ -155,9 +155,9 @@ class Socket:
         except ConnectionClosed as closed:
             self._clean = closed.rcvd is not None
             return str(closed)
-        except (OSError, WebSocketException, TimeoutError) as error:
+        except (OSError, WebSocketException, TimeoutError, ImportError) as error:  # ImportError: a SOCKS proxy
             self._clean = False
-            return _why(error)
+            return self._address.hide(_why(error))
         finally:
             self._connection = None
         self._clean = True
