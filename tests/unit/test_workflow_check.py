@@ -68,12 +68,7 @@ def test_a_good_prompt_has_no_faults():
         ),
         ({"_3_vae": ["1", 0]}, "Title 3 (node 3), input 'vae': it takes VAE, but 'Title 1' gives LATENT"),
         ({"_2_vae_name": "ae.safetensors"}, "'ae.safetensors' is not in the list (allowed: 'pixel_space')"),
-        (
-            {"_4_images": ["4", 0], "_3": "VAEDecode"},
-            "is linked to output 0 of 'Title 4', which has no outputs",
-        ),
     ],
-    ids=range(10),
 )
 def test_each_fault_has_its_sentence(changes, fault):
     assert any(fault in found for found in faults(**changes)), faults(**changes)
