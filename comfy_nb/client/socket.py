@@ -155,7 +155,12 @@ class Socket:
         except ConnectionClosed as closed:
             self._clean = closed.rcvd is not None
             return str(closed)
-        except (OSError, WebSocketException, TimeoutError, ImportError) as error:  # ImportError: a SOCKS proxy
+        except (
+            OSError,
+            WebSocketException,
+            TimeoutError,
+            ImportError,
+        ) as error:  # ImportError: a SOCKS proxy
             self._clean = False
             return self._address.hide(_why(error))
         finally:
