@@ -75,7 +75,7 @@ class Job(concurrent.futures.Future[Outputs]):
             api,
             preview=comfy.preview_setting(preview),
             titled=title is not None,
-            graph=loaded.ui,
+            graph=loaded.ui_for(api),
             uploads=loaded.uploads,
             checked=check,
         )

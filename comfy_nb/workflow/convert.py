@@ -16,6 +16,7 @@ from comfy_nb.workflow.links import VIRTUAL, Instance, Scope, Value, resolve_inp
 from comfy_nb.workflow.matching import match_types
 from comfy_nb.workflow.names import clip, listing
 from comfy_nb.workflow.numbering import renumber
+from comfy_nb.workflow.places import Place, Places
 from comfy_nb.workflow.promotion import instance_slots
 from comfy_nb.workflow.slots import UNDEFINED, Layout, Slot, lay_out, misfits
 from comfy_nb.workflow.ui import MAX_NODES, UiGraph, UiNode, UiWorkflow
@@ -51,6 +52,7 @@ class Converted:
     prompt: Prompt
     problems: list[Problem] = field(default_factory=list[Problem])
     notes: list[Problem] = field(default_factory=list[Problem])
+    places: Places = field(default_factory=dict[tuple[str, str], Place])
 
 
 def convert(workflow: UiWorkflow, classes: Mapping[str, NodeClass]) -> Converted:
@@ -127,16 +129,19 @@ class _Conversion:
 
     def _write_node(self, scope: Scope, node: UiNode, node_class: NodeClass) -> None:
         inputs: dict[str, Json] = {}
+        homes: dict[str, tuple[str, int]] = {}
         slots = scope.slots[node.id]
         for slot in slots:
             if slot.has_widget:
                 self._set(inputs, scope, node, slot.name, self._own_value(scope, node, slot))
+                homes[slot.name] = ("" if scope.instance else node.id, slot.home)
         for index, slot in enumerate(slots):
             if slot.link is None:
                 continue
             found = resolve_input(scope, node.id, index)
             if isinstance(found, Value):
                 self._set(inputs, scope, node, slot.name, found.value)
+                homes[slot.name] = (found.instance, found.home)
             elif found is not None:
                 inputs[slot.name] = [found.node_id, found.slot]
         title = node.title or _FRONT_END_NAMES.get(node.type) or node_class.display_name
@@ -145,6 +150,9 @@ class _Conversion:
             "inputs": inputs,
             "_meta": {"title": title},
         }
+        for name, (owner, home) in homes.items():
+            if owner and home >= 0 and name in inputs:
+                self.out.places[scope.path + node.id, name] = Place(owner, home, inputs[name])
 
     def _tell_fit(self, scope: Scope, node: UiNode, layout: Layout) -> None:
         """Tell of saved values that are too few or too many for the class, and of those of a wrong type."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import json
 import os
 from collections.abc import Iterator, Mapping
@@ -16,9 +15,10 @@ from comfy_nb.workflow.diff import Diff, diff
 from comfy_nb.workflow.loading import load
 from comfy_nb.workflow.names import clip
 from comfy_nb.workflow.node import Graph, Node, Prepared
+from comfy_nb.workflow.places import Places, brought_up_to_date
 from comfy_nb.workflow.reading import Source, clean
 from comfy_nb.workflow.sources import Lookup, offered
-from comfy_nb.workflow.values import ApiNode, copy_json, drawn
+from comfy_nb.workflow.values import ApiNode, Prompt, copy_json, drawn
 
 __all__ = ["Node", "Workflow"]
 
@@ -48,6 +48,7 @@ class Workflow:
         self.name = name
         self.notes: tuple[Problem, ...] = ()
         self.classes: Mapping[str, NodeClass] = {}
+        self._places: Places = {}
 
     @classmethod
     def load(
@@ -78,7 +79,7 @@ class Workflow:
         """`load`, with the classes that `lookup` gives for their names."""
         found = load(source, lookup, strict=strict)
         made = cls(found.prompt, name=found.name, ui=found.ui)
-        made.notes, made.classes = found.notes, found.classes
+        made.notes, made.classes, made._places = found.notes, found.classes, found.places
         return made
 
     @classmethod
@@ -88,8 +89,15 @@ class Workflow:
 
     @property
     def ui(self) -> dict[str, Any] | None:
-        """The UI-format graph that came with it, as a copy, or None."""
-        return copy.deepcopy(self._ui)
+        """The UI-format graph that came with it, as a copy, or None; it has the values set since.
+
+        (Except those of nodes inside sub-graphs that are no inputs of the sub-graph.)
+        """
+        return self.ui_for(self._graph.prompt)
+
+    def ui_for(self, prompt: Prompt) -> dict[str, Any] | None:
+        """`ui` with the values of a prompt that this workflow gave, in which seeds were drawn."""
+        return None if self._ui is None else brought_up_to_date(self._ui, self._places, prompt)
 
     def __getitem__(self, name: str | int) -> Node:
         """The node of that title, class or id; a number is an id. Raises `UnknownNode`, `AmbiguousName`."""
@@ -150,7 +158,7 @@ class Workflow:
         """A workflow of its own, with the same nodes."""
         other = type(self)(self._graph.prompt, name=self.name, ui=self._ui)
         other.notes = self.notes
-        other.classes = self.classes
+        other.classes, other._places = self.classes, self._places  # noqa: SLF001 - one of ours
         other._graph.uploads.update(self._graph.uploads)  # noqa: SLF001 - one of ours
         return other
 

@@ -32,6 +32,10 @@ class Value:
     """What an input gets instead of a link: the value of a widget of a sub-graph's instance."""
 
     value: object
+    instance: str = ""
+    """The instance's id, if it stands at the root."""
+    home: int = -1
+    """Where the value stands in the instance's `widgets_values`; -1 if it does not."""
 
 
 @dataclass(slots=True)
@@ -69,7 +73,7 @@ def resolve_input(scope: Scope, node_id: str, index: int) -> Link | Value | None
             if outer is None:
                 return None
             scope, node_id, index, wanted = outer.scope, outer.node.id, link.source_slot, None
-            if (found := _host_value(scope.slots[node_id], index)) is not None:
+            if (found := _host_value(scope, node_id, index)) is not None:
                 return found
             continue
         kind = wanted or slots[index].type
@@ -81,11 +85,12 @@ def resolve_input(scope: Scope, node_id: str, index: int) -> Link | Value | None
     raise NotAWorkflow(f"the links into node {clip(scope.path + node_id)} lead in a circle")
 
 
-def _host_value(slots: list[Slot], index: int) -> Value | None:
+def _host_value(scope: Scope, node_id: str, index: int) -> Value | None:
     """The value that an instance of a sub-graph holds for one of its inputs, unless that is linked."""
+    slots = scope.slots[node_id]
     if not 0 <= index < len(slots) or slots[index].link is not None or not slots[index].has_widget:
         return None
-    return Value(slots[index].value)
+    return Value(slots[index].value, "" if scope.instance else node_id, slots[index].home)
 
 
 def _source(scope: Scope, link: UiLink, kind: str) -> Link | tuple[Scope, str, int] | None:

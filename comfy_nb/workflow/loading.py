@@ -9,6 +9,7 @@ from typing import cast
 from comfy_nb.errors import NotAWorkflow, Problem, WorkflowProblems
 from comfy_nb.workflow.classes import NodeClass
 from comfy_nb.workflow.convert import convert
+from comfy_nb.workflow.places import Place, Places
 from comfy_nb.workflow.reading import Source, read
 from comfy_nb.workflow.sources import Lookup
 from comfy_nb.workflow.ui import read_ui
@@ -25,6 +26,7 @@ class Made:
     ui: dict[str, object] | None
     name: str
     notes: tuple[Problem, ...] = ()
+    places: Places = field(default_factory=dict[tuple[str, str], Place])
     classes: Mapping[str, NodeClass] = field(default_factory=dict[str, NodeClass])
 
 
@@ -51,4 +53,5 @@ def load(source: Source, lookup: Lookup | None, *, strict: bool) -> Made:
         )
     if not converted.prompt:
         raise NotAWorkflow(f"{found.what} holds no node that would run")
-    return Made(converted.prompt, found.ui, found.name, (*converted.problems, *converted.notes), classes)
+    notes = (*converted.problems, *converted.notes)
+    return Made(converted.prompt, found.ui, found.name, notes, converted.places, classes)

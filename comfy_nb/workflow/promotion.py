@@ -31,8 +31,8 @@ def instance_slots(node: UiNode, inner: Scope) -> list[Slot]:
                 _set_promoted(slots, inner, source, widget, value)
         return slots
     promoted = (index for index, slot in enumerate(slots) if slot.has_widget)
-    for index, value in zip(promoted, values, strict=False):
-        slots[index] = replace(slots[index], value=value)
+    for home, (index, value) in enumerate(zip(promoted, values, strict=False)):
+        slots[index] = replace(slots[index], value=value, home=home)
     return slots
 
 

@@ -47,6 +47,8 @@ class Slot:
     """Whether a link could come in."""
     is_dynamic_prompt: bool = False
     """Whether the front end takes its text for a dynamic prompt, "{a|b}"."""
+    home: int = -1
+    """Where its value stands in `widgets_values`; -1 if it does not."""
     group: str = ""
     """Of a match-type input: the inputs and outputs of one group take on one type."""
 
@@ -73,13 +75,16 @@ class _Values:
     def __init__(self, node: UiNode, node_class: NodeClass) -> None:
         self._by_name = node.values if isinstance(node.values, Mapping) else None
         self._rest = [] if isinstance(node.values, Mapping) else _without_forced(node.values, node_class)
+        self._moved = len(self._rest) != len(node.values)
         self._next = 0
+        self.home = -1  # where the value that was taken last stands in the file
         self.defaulted: list[str] = []
 
     def take(self, name: str, default: object, controls: int = 0) -> object:
         """The value of a widget; `default` if the file has none (it may be older than the input)."""
         at = self._next
         self._next += 1 + controls
+        self.home = at if at < len(self._rest) and not self._moved else -1
         if self._by_name is not None and name in self._by_name:
             return self._by_name[name]
         if self._by_name is None and at < len(self._rest):
@@ -184,6 +189,7 @@ def _widgets(
         value,
         is_socket=not spec.options.get("socketless"),
         is_dynamic_prompt=spec.type == "STRING" and spec.options.get("dynamicPrompts") is True,
+        home=values.home if spec.type != "IMAGECOMPARE" else -1,
     )
     # §9.3: "dynamic combos add widgets depending on the value chosen".
     for inner in spec.branch(value):
