@@ -6,6 +6,7 @@ Karras et al. 2022 (arXiv 2206.00364) for `karras`; the others follow ComfyUI's 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import numpy as np
@@ -127,7 +128,7 @@ def linear_quadratic(steps: int, threshold: float = 0.025) -> Sigmas:
 
 def kl_optimal(steps: int) -> Sigmas:
     """Even in arctan sigma. Sabour et al. 2024 (arXiv 2404.14507)."""
-    return np.append(np.tan(np.linspace(np.arctan(SIGMA_MAX), np.arctan(SIGMA_MIN), steps)), 0.0)
+    return np.append(np.tan(np.linspace(math.atan(SIGMA_MAX), math.atan(SIGMA_MIN), steps)), 0.0)
 
 
 def vp(steps: int, beta_d: float = 14.0, beta_min: float = 0.05, eps_s: float = 0.001) -> Sigmas:
