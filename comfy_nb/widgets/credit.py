@@ -106,7 +106,7 @@ class Credit:
             maxlen=128
         )  # frames not acknowledged: number, when sent
         self._times: deque[float] = deque(maxlen=round(FASTEST))  # when the latest frames were sent
-        self._newest = 0  # acknowledged
+        self._acknowledged = 0  # the newest frame that was
         self._since: float | None = None  # when the first frame after the latest acknowledgement was sent
         self._changed = float("-inf")
 
@@ -122,9 +122,9 @@ class Credit:
 
         With several pages the fastest counts: what others say later is no news.
         """
-        if number <= self._newest:
+        if not self._waiting or not self._acknowledged < number <= self._waiting[-1][0]:
             return
-        self._newest = number
+        self._acknowledged = number
         if self._standing(now, main) is Standing.SILENT:
             self.rate = min(self.rate, RETURN)
         sent_at = dict(self._waiting).get(number)

@@ -152,6 +152,15 @@ def test_with_several_pages_the_fastest_sets_the_pace():
     assert credit.trip < 0.03
 
 
+def test_a_frame_that_was_never_sent_was_never_seen():
+    credit, main = Credit(), free_main()
+    credit.sent(1, 1.0)
+    credit.seen(10**9, 0.0, 1.02, main)
+    assert credit.in_flight(1.02) == 1
+    credit.seen(1, 0.0, 1.03, main)
+    assert credit.in_flight(1.03) == 0
+
+
 def unheard(main: MainThread, after: float) -> float:
     """The rate when nothing was heard for so long."""
     credit = Credit()
