@@ -1,4 +1,4 @@
-"""The command line: `comfy-nb demo [NOTEBOOK]` and `comfy-nb serve …`.
+"""The command line: `comfy-nb demo [NOTEBOOK]`, `comfy-nb serve …` and `comfy-nb doctor URL`.
 
 Each sub-command is one function that takes its parsed arguments and returns the exit code.
 """
@@ -54,8 +54,31 @@ def _parser() -> argparse.ArgumentParser:
     demo_command.add_argument("--no-browser", action="store_true", help="only print the address")
     demo_command.set_defaults(run=demo)
 
+    doctor_command = commands.add_parser("doctor", help="what is between here and a server, with remedies")
+    doctor_command.add_argument("url", nargs="?", default="http://127.0.0.1:8188")
+    doctor_command.add_argument("--ca", help="the certificate of your own authority")
+    doctor_command.add_argument("--errors", action="store_true", help="print every error, and when it comes")
+    doctor_command.set_defaults(run=doctor)
+
     commands.add_parser("serve", help="run the embedded server by itself", add_help=False)
     return parser
+
+
+def doctor(parsed: argparse.Namespace) -> int:
+    """Print what is found, one screen; 1 if something is wrong."""
+    from comfy_nb import errors  # noqa: PLC0415 (only when wanted)
+    from comfy_nb.client.address import Address  # noqa: PLC0415
+    from comfy_nb.doctor import examine  # noqa: PLC0415
+
+    if parsed.errors:
+        print((errors.__doc__ or "").strip())
+        return 0
+    try:
+        found = examine(Address.parse(parsed.url, verify=parsed.ca or True))
+    except errors.ComfyError as error:
+        return _refuse(str(error))
+    print(*found, sep="\n")
+    return int(any(finding.mark == "bad" for finding in found))
 
 
 def serve(arguments: list[str]) -> int:
