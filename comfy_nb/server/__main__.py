@@ -41,6 +41,12 @@ def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
         help="seconds that a sampling step takes at least (0 to 2)",
     )
     parser.add_argument(
+        "--preview-method",
+        choices=("none", "auto"),
+        default="auto",
+        help="live previews for prompts that do not say (default: auto; ComfyUI's own default is none)",
+    )
+    parser.add_argument(
         "--frontend",
         action="store_true",
         help="also serve ComfyUI's own front end, from its package comfyui-frontend-package",
@@ -75,7 +81,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 1
     folder: Path = arguments.folder or Path(tempfile.mkdtemp(prefix="comfy_nb-"))
     try:
-        _serve(listener, folder, arguments.step_time, pages)
+        _serve(listener, folder, arguments, pages)
     except KeyboardInterrupt:
         return 0
     finally:
@@ -91,7 +97,7 @@ def _frontend() -> Path | None:
     return next((folder for folder in folders if (folder / "index.html").is_file()), None)
 
 
-def _serve(listener: socket.socket, folder: Path, step_time: float, pages: Path | None) -> None:
+def _serve(listener: socket.socket, folder: Path, arguments: argparse.Namespace, pages: Path | None) -> None:
     # Here, so that numpy sees the environment that `main` prepared, and a bad argument is answered at once.
     import uvicorn  # noqa: PLC0415
 
@@ -106,7 +112,12 @@ def _serve(listener: socket.socket, folder: Path, step_time: float, pages: Path 
             host, port = listener.getsockname()
             print(json.dumps({"url": f"http://{host}:{port}", "pid": os.getpid()}), flush=True)
 
-    app = create_app(Folders(folder), step_time=step_time, frontend=pages)
+    app = create_app(
+        Folders(folder),
+        step_time=arguments.step_time,
+        previews=arguments.preview_method != "none",
+        frontend=pages,
+    )
     server = Server(
         uvicorn.Config(
             app,

@@ -28,12 +28,15 @@ __all__ = ["create_app"]
 ALL_METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"]
 
 
-def create_app(folders: Folders, *, step_time: float, frontend: Path | None = None) -> Starlette:
+def create_app(
+    folders: Folders, *, step_time: float, previews: bool = True, frontend: Path | None = None
+) -> Starlette:
     """The server over its folders.
 
-    `step_time`: how many seconds each sampling step takes at least. `frontend`: the folder of pages to serve at /.
+    `step_time`: how many seconds each sampling step takes at least. `previews`: whether prompts that do not say get
+    them. `frontend`: the folder of pages to serve at /.
     """
-    state = ServerState.create(folders, step_time=step_time)
+    state = ServerState.create(folders, step_time=step_time, previews=previews)
     core = [*prompts.ROUTES, *info.ROUTES, *files.ROUTES, *users.ROUTES]
     sockets = [WebSocketRoute(path, socket.serve) for path in ("/ws", "/api/ws")]
     unknown = Route("/{path:path}", _unknown, methods=ALL_METHODS)

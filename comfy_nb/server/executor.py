@@ -90,12 +90,15 @@ class Executor:
     `running_node` is what a client that joins late is told.
     """
 
-    def __init__(self, hub: Hub, queue: PromptQueue, folders: Folders, *, step_time: float) -> None:
+    def __init__(
+        self, hub: Hub, queue: PromptQueue, folders: Folders, *, step_time: float, previews: bool = True
+    ) -> None:
         self.running_node: str | None = None
         self._hub = hub
         self._queue = queue
         self._folders = folders
         self._step_time = step_time
+        self._previews = previews
         self._cache: dict[str, NodeResult] = {}
 
     def execute(self, item: QueuedPrompt) -> dict[str, Any]:
@@ -163,10 +166,16 @@ class Executor:
             progress=run.progress,
             interrupt=self._queue.interrupt,
             step_time=extra.get("step_time", self._step_time),
-            previews=extra.get("preview_method") != "none",
+            previews=_wanted(extra.get("preview_method"), self._previews),
         )
         context.check()
         return node_class.run(context, inputs)
+
+
+def _wanted(preview_method: Any, default: bool) -> bool:
+    """Whether a prompt gets previews: what it says, else what the server was told. All methods are one here."""
+    known = {"none": False, "auto": True, "latent2rgb": True, "taesd": True}
+    return known.get(preview_method, default) if isinstance(preview_method, str) else default
 
 
 def _now() -> int:

@@ -16,6 +16,7 @@ import sys
 import tempfile
 import time
 import weakref
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -41,10 +42,18 @@ class EmbeddedServer:
         self._finalizer = weakref.finalize(self, _end, process, folder)
 
     @classmethod
-    def start(cls, *, step_time: float = 0.12, port: int = 0, timeout: float = START_LIMIT) -> EmbeddedServer:
+    def start(
+        cls,
+        *,
+        step_time: float = 0.12,
+        port: int = 0,
+        options: Sequence[str] = (),
+        timeout: float = START_LIMIT,
+    ) -> EmbeddedServer:
         """Start a server and wait until it serves.
 
         `step_time`: how many seconds each sampling step takes at least (0 to 2). `port` 0 takes a free one.
+        `options` are those of its command line, such as `--frontend`.
         Raises ConnectionFailed if a package is missing, or if it does not serve within `timeout` seconds.
         """
         missing = [name for name in NEEDED if importlib.util.find_spec(name) is None]
@@ -53,7 +62,7 @@ class EmbeddedServer:
                 f"The embedded server needs {', '.join(missing)}: pip install 'comfy-nb[demo]'"
             )
         folder = Path(tempfile.mkdtemp(prefix="comfy_nb-"))
-        process = _spawn(folder, step_time, port)
+        process = _spawn(folder, ["--port", str(port), "--step-time", str(step_time), *options])
         try:
             line = _first_line(process, timeout)
             url: str = json.loads(line)["url"]
@@ -103,9 +112,8 @@ class EmbeddedServer:
         return f"<EmbeddedServer {self._url} {'running' if self.running else 'closed'}>"
 
 
-def _spawn(folder: Path, step_time: float, port: int) -> subprocess.Popen[bytes]:
-    command = [sys.executable, "-m", "comfy_nb.server"]
-    command += ["--port", str(port), "--step-time", str(step_time), "--folder", str(folder)]
+def _spawn(folder: Path, options: Sequence[str]) -> subprocess.Popen[bytes]:
+    command = [sys.executable, "-m", "comfy_nb.server", "--folder", str(folder), *options]
     with (folder / "server.log").open("wb") as log:
         return subprocess.Popen(  # noqa: S603 - our own program and numbers
             command,

@@ -38,11 +38,11 @@ class ServerState:
     settings: dict[str, Any] = field(default_factory=lambda: dict(SETTINGS))
 
     @classmethod
-    def create(cls, folders: Folders, *, step_time: float) -> ServerState:
+    def create(cls, folders: Folders, *, step_time: float, previews: bool = True) -> ServerState:
         """A server with nothing in it yet."""
         hub = Hub()
         queue = PromptQueue(changed=lambda: hub.send(pack(Status(queue.remaining, sid=None))))
-        return cls(folders, hub, queue, Executor(hub, queue, folders, step_time=step_time))
+        return cls(folders, hub, queue, Executor(hub, queue, folders, step_time=step_time, previews=previews))
 
     @property
     def features(self) -> dict[str, Json]:
