@@ -1,23 +1,21 @@
 """The browser itself works: when this fails, the other browser tests say nothing about us."""
 
 import pytest
-from playwright.sync_api import sync_playwright
+from playwright.sync_api import Browser
 
-from tests.browser.chromium import FLAGS, find_chromium, install_chromium
+from tests.browser.chromium import install_chromium
 
 
-def test_it_draws_what_a_page_asks_for():
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=find_chromium(), args=[*FLAGS])
-        page = browser.new_page()
-        page.set_content("<canvas id=c width=4 height=4></canvas>")
-        pixel = page.evaluate("""() => {
-            const pen = document.getElementById("c").getContext("2d");
-            pen.fillStyle = "rgb(7, 80, 255)";
-            pen.fillRect(0, 0, 4, 4);
-            return [...pen.getImageData(1, 1, 1, 1).data];
-        }""")
-        browser.close()
+def test_it_draws_what_a_page_asks_for(browser: Browser):
+    page = browser.new_page()
+    page.set_content("<canvas id=c width=4 height=4></canvas>")
+    pixel = page.evaluate("""() => {
+        const pen = document.getElementById("c").getContext("2d");
+        pen.fillStyle = "rgb(7, 80, 255)";
+        pen.fillRect(0, 0, 4, 4);
+        return [...pen.getImageData(1, 1, 1, 1).data];
+    }""")
+    page.close()
     assert pixel == [7, 80, 255, 255]
 
 
