@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from comfy_nb.testing import Frames, ScriptedServer
-from tests.browser.lab import IDLE, Notebook, write_notebook
+from tests.browser.lab import Notebook, write_notebook
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(300)]
 
@@ -26,6 +26,10 @@ workflow = {graph!r}
 board = cn.JobBoard(one, two)
 board"""
 SUBMIT = """jobs = [comfy.submit(workflow, {"KSampler.seed": seed}) for seed in range(4) for comfy in (one, two)];"""
+BACK = """() => {
+    const panel = window.jupyterapp?.shell.currentWidget;
+    return panel?.sessionContext?.session?.kernel?.status === "idle" && panel.content.widgets.length > 0;
+}"""
 SUM = """(canvas) => {
     const pixels = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height).data;
     let sum = 0;
@@ -72,8 +76,8 @@ class Rig:
         self.shown.wait_until(lambda: self.status(key) == status, limit, f"job {key} to be {status}")
 
     def cards(self) -> list[int]:
-        tiles = self.board.locator(".cnb-tile").all()
-        return [int(tile.get_attribute("data-key")) for tile in tiles]
+        tiles = "(board) => [...board.querySelectorAll('.cnb-tile')].map((tile) => Number(tile.dataset.key))"
+        return self.board.evaluate(tiles)
 
     def says(self, cell: int) -> str:
         self.shown.run_to_end(cell)
@@ -120,7 +124,7 @@ def eight_jobs_run(rig: Rig, shoot):
     shown.wait_until(lambda: len(rig.cards()) == 8, 20, "eight cards")
     for key in (1, 2):
         rig.until(key, "running", 20)
-    assert "2nd in line" in rig.tile(5).inner_text()
+    shown.wait_until(lambda: "2nd in line" in rig.tile(5).inner_text(), 20, "a place in line")
 
     # Live: the picture changes in place, without anybody asking.
     canvas = rig.tile(1).locator("canvas")
@@ -141,7 +145,7 @@ def interrupt_and_reload(rig: Rig):
 
     shown.save()
     shown.page.reload()
-    shown.page.wait_for_function(IDLE, timeout=60_000)
+    shown.page.wait_for_function(BACK, timeout=60_000)
     rig.board.wait_for(timeout=60_000)
     shown.wait_until(lambda: len(rig.cards()) == 8, 30, "eight cards after the reload")
     hurry()
