@@ -128,7 +128,8 @@ def _refuse_unsendable(name: str, value: object) -> None:
 def _secrets(value: str) -> Iterator[str]:
     """The value, its words (a token after Bearer, one cookie), and the password inside a basic authorization."""
     words = re.split(r"[;\s]+", value)
-    parts = [value, *words, *(word.partition("=")[2] for word in words)]
+    # What follows the scheme counts as a whole too: a token may hold a semicolon, which parts cookies.
+    parts = [value, value.partition(" ")[2], *words, *(word.partition("=")[2] for word in words)]
     if words[0].lower() == "basic" and len(words) > 1:
         try:
             pair = base64.b64decode(words[1], validate=True).decode()

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from comfy_nb.client.address import Address
@@ -61,6 +61,9 @@ secrets = st.text(st.characters(min_codepoint=33, max_codepoint=126), min_size=4
 
 
 @given(secrets, st.sampled_from(["token", "auth", "headers"]))
+@example("000;", "token")
+@example("a;b=c;d", "token")
+@example("a;b:c;d", "auth")
 def test_no_secret_is_in_any_text(secret: str, way: str) -> None:
     said: dict[str, Any] = {
         "token": {"token": secret},
