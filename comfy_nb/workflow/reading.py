@@ -19,7 +19,7 @@ from comfy_nb.errors import NotAWorkflow, WorkflowError
 from comfy_nb.workflow.metadata import WANTED, read_exif, read_texts
 from comfy_nb.workflow.names import clip
 from comfy_nb.workflow.ui import is_ui
-from comfy_nb.workflow.values import ApiNode, Json, Prompt, as_json, is_mapping
+from comfy_nb.workflow.values import ApiNode, Json, Prompt, as_json, is_mapping, read_link
 
 __all__ = ["MAX_BYTES", "Loaded", "Source", "clean", "read"]
 
@@ -275,6 +275,8 @@ def _clean_node(node: object, where: str) -> ApiNode:
 
 def _clean_value(value: object, where: str) -> Json:
     try:
-        return as_json(value, where)
+        found = as_json(value, where)
     except WorkflowError as error:
         raise NotAWorkflow(str(error)) from None
+    # A server unwraps lists before it saves a prompt, and takes them for broken links when it gets them back.
+    return {"__value__": found} if isinstance(found, list) and read_link(found) is None else found

@@ -532,3 +532,10 @@ def test_copies_and_pickles_keep_nodes_and_workflow_together(wf):
     assert wf[3].seed != 5
     assert wf[3] == wf["KSampler"]
     assert len({wf[3], wf["KSampler"]}) == 1
+
+
+def test_a_list_that_a_server_unwrapped_is_wrapped_again():
+    # A server saves ["", ""] where {"__value__": ["", ""]} was sent, and would take it back for a broken link.
+    wf = Workflow({"1": node("ImageCompare", compare_view=["", ""], image_a=["1", 0])})
+    assert wf.to_api()["1"]["inputs"] == {"compare_view": {"__value__": ["", ""]}, "image_a": ["1", 0]}
+    assert wf["ImageCompare"].compare_view == ["", ""]
