@@ -70,9 +70,11 @@ def lab_server(
     for kernel, its_python in (kernels or {}).items():
         _install_kernel(scratch / "data" / "kernels" / kernel, kernel, its_python)
     command = [
-        *(python, "-m", app, "--no-browser", f"--port={port}", *_options_for(name)),
+        *(python, "-m", app, "--no-browser", f"--port={port}", *LAB_OPTIONS, *_options_for(name)),
         *("--ServerApp.port_retries=0", f"--IdentityProvider.token={TOKEN}"),
-        *(f"--ServerApp.root_dir={folder}", f"--{name}.expose_app_in_browser=True"),
+        f"--ServerApp.root_dir={folder}",
+        # Notebook loads JupyterLab's part of the server too, and some of its pages ask that.
+        *(f"--{each}.expose_app_in_browser=True" for each in dict.fromkeys(["LabApp", name])),
         *(f"--{name}.workspaces_dir={scratch / 'workspaces'}", "--ServerApp.disable_check_xsrf=True"),
     ]
     url = f"http://127.0.0.1:{port}"
@@ -81,8 +83,9 @@ def lab_server(
 
 
 def _options_for(app: str) -> list[str]:
-    """What `comfy-nb demo` starts JupyterLab with: nothing from elsewhere, no questions."""
-    return [option.replace("--LabApp.", f"--{app}.") for option in LAB_OPTIONS]
+    """What `comfy-nb demo` tells JupyterLab, for another app: nothing from elsewhere, no questions."""
+    theirs = [option for option in LAB_OPTIONS if option.startswith("--LabApp.")]
+    return [option.replace("--LabApp.", f"--{app}.") for option in theirs if app != "LabApp"]
 
 
 def _install_kernel(folder: Path, name: str, python: Path) -> None:
