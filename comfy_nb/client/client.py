@@ -59,7 +59,7 @@ class Client:
         self._timing = timing.TIMING if patience is None else patience
         self._max_message = max_message
         self._tls: ssl.SSLContext | None = address.ssl_context()  # reads files, so not on the loop
-        self._http = Http(address, loop, self._tls)
+        self._http = Http(address, loop, self._tls, self._timing)
         self.catalog = Catalog(self._http, loop)
         self._prompts: dict[str, Prompt] = {}
         self._line = self._new_line()  # for new prompts

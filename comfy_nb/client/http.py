@@ -17,6 +17,7 @@ import httpx2
 
 from comfy_nb.client.address import Address
 from comfy_nb.client.loop import Loop
+from comfy_nb.client.timing import TIMING, Timing
 from comfy_nb.errors import ConnectionFailed, ServerError
 from comfy_nb.wire import records
 from comfy_nb.wire.messages import Json, loads
@@ -30,7 +31,7 @@ MB = 1 << 20
 MAX_JSON = 512 * MB  # /queue carries whole workflows, but a limit there must be
 MAX_FILE = 4096 * MB
 BIG_JSON = 256 << 10  # bytes from which JSON is handled in a worker, off the loop thread
-TIMEOUT = httpx2.Timeout(30.0, connect=5.0)
+CONNECT_TIMEOUT = 5.0
 OK = 200
 NOT_SUPPORTED = (404, 405)
 NOT_NOW = (429, *range(500, 600))
@@ -59,7 +60,7 @@ class Capabilities:
     cancel: bool | None = None  # POST /api/jobs/{id}/cancel, 0.26.0 and newer
 
 
-def make_client(address: Address, tls: ssl.SSLContext | None) -> httpx2.AsyncClient:
+def make_client(address: Address, tls: ssl.SSLContext | None, timing: Timing = TIMING) -> httpx2.AsyncClient:
     """What sends requests there, by the environment's proxies unless it is this machine.
 
     Raises `ConnectionFailed` if such a proxy cannot be used.
@@ -67,7 +68,7 @@ def make_client(address: Address, tls: ssl.SSLContext | None) -> httpx2.AsyncCli
     try:
         return httpx2.AsyncClient(
             headers=dict(address.headers),
-            timeout=TIMEOUT,
+            timeout=httpx2.Timeout(timing.answer, connect=min(CONNECT_TIMEOUT, timing.answer)),
             trust_env=not address.is_loopback,
             # Without https none is used: an empty one trusts nobody, and the default one takes 0.1 s to load.
             verify=tls or ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT),
@@ -83,11 +84,13 @@ def make_client(address: Address, tls: ssl.SSLContext | None) -> httpx2.AsyncCli
 class Http:
     """The HTTP half of a client. All methods run on the loop thread."""
 
-    def __init__(self, address: Address, loop: Loop, tls: ssl.SSLContext | None) -> None:
+    def __init__(
+        self, address: Address, loop: Loop, tls: ssl.SSLContext | None, timing: Timing = TIMING
+    ) -> None:
         self.address = address
         self.can = Capabilities()
         self._loop = loop
-        self._http = make_client(address, tls)
+        self._http = make_client(address, tls, timing)
 
     async def close(self) -> None:
         """Close all connections."""

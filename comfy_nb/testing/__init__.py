@@ -11,18 +11,22 @@ with ScriptedServer(Frames(count=20, rate=50)) as server, cn.connect(server.url)
 ```
 
 `Recording` plays recorded traffic of a real ComfyUI, `Frames` plays any number of stamped previews at a rate, and
-`Faults` makes the server misbehave. They need what the embedded server needs: ``pip install 'comfy-nb[demo]'``.
+`Faults` makes the server misbehave. `FaultyLink` is a bad network to any server, also to a real one. They need what
+the embedded server needs: ``pip install 'comfy-nb[demo]'``.
 """
 
 from comfy_nb.testing.faults import Faults, Page
+from comfy_nb.testing.faulty_link import Answer, FaultyLink
 from comfy_nb.testing.frames import Frames, Stamp, read_stamp
 from comfy_nb.testing.recording import Recording
 from comfy_nb.testing.scripted import Entry, ScriptedServer
 from comfy_nb.testing.stage import Posted, Script, Stage
 
 __all__ = [
+    "Answer",
     "Entry",
     "Faults",
+    "FaultyLink",
     "Frames",
     "Page",
     "Posted",

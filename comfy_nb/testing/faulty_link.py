@@ -1,0 +1,290 @@
+"""FaultyLink: a bad network between a client and a server, HTTP and websocket, whose faults come when a test says so.
+
+Each HTTP connection carries one request, so a fault hits exactly the call that it is meant for. Of a websocket, whole
+frames are passed on, so single messages can be dropped or doubled.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import concurrent.futures
+import contextlib
+import re
+import socket
+import struct
+import threading
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Literal, Self
+from urllib.parse import urlsplit
+
+from comfy_nb.errors import ComfyError
+
+__all__ = ["Answer", "Cut", "FaultyLink"]
+
+LIMIT = 10.0  # seconds that starting, ending and any command may take
+MAX_HEAD = 64 << 10  # bytes of a request's first lines
+
+Cut = Literal["clean", "reset", "half-open"]
+
+
+@dataclass
+class Answer:
+    """What the link itself answers to `count` calls whose first line begins with `call`, such as "GET /api/queue".
+
+    With `passed_on` the server gets the call all the same, and only its answer is lost. `status` 0 answers nothing
+    and cuts the connection.
+    """
+
+    call: str
+    status: int = 503
+    count: int = 1
+    passed_on: bool = False
+
+
+@dataclass(eq=False)
+class _Pair:
+    """One connection of the client and its counterpart at the server."""
+
+    client: asyncio.StreamWriter
+    server: asyncio.StreamWriter
+    websocket: bool
+    dead: bool = False  # half-open: both sides believe that it is there
+    mute: bool = False  # open, and the server says nothing more on it
+    tasks: list[asyncio.Task[None]] = field(default_factory=list["asyncio.Task[None]"])
+
+
+class FaultyLink:
+    """Serves on a free port of 127.0.0.1, from `with` to the end of its block, and passes everything on to a server.
+
+    Hand `url` to the client. `target` is the server's address and may be changed, for a server that was restarted
+    elsewhere. `delay` holds every piece back for so many seconds, `chop` cuts pieces to so many bytes (0: leaves them).
+    `down` refuses new connections. `copies` says of each message of a websocket how often the client gets it. All may
+    be set at any time, from any thread; `counts` tells what was done. Raises `ComfyError` if starting, ending or a
+    command takes over 10 seconds.
+    """
+
+    def __init__(self, target: str) -> None:
+        self.target = target
+        self.delay = 0.0
+        self.chop = 0
+        self.down = False
+        self.copies: Callable[[bytes], int] | None = None
+        self.counts: Counter[str] = Counter()
+        self.url = ""
+        self._answers: list[Answer] = []
+        self._pairs: set[_Pair] = set()
+        self._flowing = asyncio.Event()
+        self._ready: concurrent.futures.Future[asyncio.AbstractEventLoop] = concurrent.futures.Future()
+        self._end = asyncio.Event()
+        self._thread = threading.Thread(target=self._main, name="comfy_nb-link", daemon=True)
+
+    # -- from tests --------------------------------------------------------------------------------------------
+
+    def cut(self, how: Cut = "clean") -> None:
+        """Lose every connection that is open: with a good-bye, with a reset, or without anybody noticing."""
+        self._do(lambda: self._cut(how))
+
+    def mute(self) -> None:
+        """Let every websocket that is open stay open, and pass nothing on from the server but answers to pings."""
+        self._do(self._mute)
+
+    def stall(self) -> None:
+        """Hold everything back, until `resume()`."""
+        self._do(self._flowing.clear)
+
+    def resume(self) -> None:
+        """Let go of what was held back."""
+        self._do(self._flowing.set)
+
+    def answer(self, answer: Answer) -> None:
+        """Answer some calls in the server's place."""
+        self._do(lambda: self._answers.append(answer))
+
+    def forgive(self) -> None:
+        """Answer no more calls in the server's place."""
+        self._do(self._answers.clear)
+
+    @property
+    def open(self) -> int:
+        """How many connections pass through."""
+        return len(self._pairs)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        self._ready.result(LIMIT)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._do(self._end.set)
+        self._thread.join(LIMIT)
+        if self._thread.is_alive():
+            raise ComfyError(f"The link did not end within {LIMIT:g} seconds.")
+
+    def _do(self, work: Callable[[], None]) -> None:
+        done: concurrent.futures.Future[None] = concurrent.futures.Future()
+        self._ready.result(LIMIT).call_soon_threadsafe(lambda: done.set_result(work()))
+        done.result(LIMIT)
+
+    # -- on its own thread -------------------------------------------------------------------------------------
+
+    def _main(self) -> None:
+        asyncio.run(self._run())
+
+    async def _run(self) -> None:
+        self._flowing.set()
+        server = await asyncio.start_server(self._accept, "127.0.0.1", 0)
+        self.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        self._ready.set_result(asyncio.get_running_loop())
+        await self._end.wait()
+        server.close()
+        self._cut("reset")
+
+    def _cut(self, how: Cut) -> None:
+        for pair in list(self._pairs):
+            self.counts[f"cut {how}"] += 1
+            if how == "half-open":
+                pair.dead = True
+            elif how == "clean" and pair.websocket:
+                pair.client.write(b"\x88\x02" + struct.pack(">H", 1001))  # "going away"
+                self._drop(pair)
+            else:
+                _abort(pair.client)
+                self._drop(pair)
+
+    def _mute(self) -> None:
+        for pair in self._pairs:
+            if pair.websocket:
+                pair.mute = True
+                self.counts["mute"] += 1
+
+    def _drop(self, pair: _Pair) -> None:
+        self._pairs.discard(pair)
+        for task in pair.tasks:
+            task.cancel()
+        for writer in (pair.client, pair.server):
+            writer.close()
+
+    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            if self.down:
+                self.counts["refused"] += 1
+                _abort(writer)
+                return
+            head = await reader.readuntil(b"\r\n\r\n")
+            await self._serve(head, reader, writer)
+        except (OSError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
+            pass  # one side went away, which is what this is about
+        finally:
+            writer.close()
+
+    async def _serve(self, head: bytes, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await self._flowing.wait()
+        answer = self._answer_to(head)
+        length = re.search(rb"(?i)\r\ncontent-length: *(\d+)", head)
+        body = await reader.readexactly(int(length[1])) if length else b""
+        if answer is not None and not answer.passed_on:
+            await _say(writer, answer.status)
+            return
+        address = urlsplit(self.target)
+        from_server, to_server = await asyncio.open_connection(address.hostname, address.port)
+        websocket = b"upgrade: websocket" in head.lower()
+        pair = _Pair(writer, to_server, websocket)
+        self._pairs.add(pair)
+        try:
+            # One request each: the next call comes on a connection of its own.
+            to_server.write((head if websocket else _closing(head)) + body)
+            if answer is not None:
+                await from_server.readuntil(b"\r\n\r\n")
+                await _say(writer, answer.status)
+                return
+            pair.tasks = [
+                asyncio.create_task(self._up(pair, reader)),
+                asyncio.create_task(self._down(pair, from_server)),
+            ]
+            await asyncio.wait(pair.tasks, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            self._drop(pair)
+            await asyncio.gather(*pair.tasks, return_exceptions=True)
+
+    def _answer_to(self, head: bytes) -> Answer | None:
+        call = head.decode("latin-1")
+        answer = next((a for a in self._answers if a.count > 0 and call.startswith(a.call)), None)
+        if answer is not None:
+            answer.count -= 1
+            self.counts[f"answered {answer.status}"] += 1
+        return answer
+
+    async def _up(self, pair: _Pair, reader: asyncio.StreamReader) -> None:
+        while data := await reader.read(1 << 16):
+            await self._pass(pair, pair.server, data)
+
+    async def _down(self, pair: _Pair, reader: asyncio.StreamReader) -> None:
+        if pair.websocket:
+            await self._pass(pair, pair.client, await reader.readuntil(b"\r\n\r\n"))
+            while True:
+                frame = await _frame(reader)
+                for _ in range(self._copies_of(pair, frame)):
+                    await self._pass(pair, pair.client, frame)
+        while data := await reader.read(1 << 16):
+            await self._pass(pair, pair.client, data)
+
+    def _copies_of(self, pair: _Pair, frame: bytes) -> int:
+        is_message = frame[0] & 0x0F in (1, 2)
+        if not is_message:
+            return 1
+        if pair.mute:
+            return 0
+        copies = self.copies(frame) if self.copies is not None else 1
+        if copies != 1:
+            self.counts["dropped" if copies == 0 else "doubled"] += 1
+        return copies
+
+    async def _pass(self, pair: _Pair, writer: asyncio.StreamWriter, data: bytes) -> None:
+        size = self.chop or len(data)
+        for start in range(0, len(data), size):
+            if self.delay:
+                await asyncio.sleep(self.delay)
+            await self._flowing.wait()
+            if pair.dead:
+                continue
+            writer.write(data[start : start + size])
+            await writer.drain()
+
+
+async def _frame(reader: asyncio.StreamReader) -> bytes:
+    """One whole frame as a server sends it: unmasked (RFC 6455, 5.2)."""
+    head = await reader.readexactly(2)
+    length = head[1] & 0x7F
+    if length >= 126:
+        more = await reader.readexactly(2 if length == 126 else 8)
+        head, length = head + more, int.from_bytes(more)
+    return head + await reader.readexactly(length)
+
+
+def _closing(head: bytes) -> bytes:
+    head = re.sub(rb"(?i)\r\nconnection:[^\r]*", b"", head)
+    return head.replace(b"\r\n", b"\r\nConnection: close\r\n", 1)
+
+
+async def _say(writer: asyncio.StreamWriter, status: int) -> None:
+    if status == 0:
+        _abort(writer)
+        return
+    writer.write(f"HTTP/1.1 {status} Fault\r\nContent-Length: 0\r\nConnection: close\r\n\r\n".encode())
+    with contextlib.suppress(OSError):
+        await writer.drain()
+
+
+def _abort(writer: asyncio.StreamWriter) -> None:
+    """Close with a reset."""
+    transport = writer.transport
+    sock = transport.get_extra_info("socket")
+    if sock is not None:
+        with contextlib.suppress(OSError):
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    transport.abort()
