@@ -26,7 +26,7 @@ def world():
 
 def latent_of(world, choice, size=64):
     """The latent of a picture, as the library has it."""
-    flat = world._model(size, size).compose(choice)
+    flat = world.model(size, size).compose(choice)
     latent = np.zeros((4, size, size), np.float32)
     start = 0
     for top, bottom in library.band_rows(size):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import sys
 import uuid
 from collections.abc import Mapping
 from typing import Any
@@ -90,7 +89,7 @@ def _always_new(_folders: Folders, _inputs: dict[str, Any]) -> str:
 
 
 _INT = {"min": 1 - 2**63, "max": 2**63 - 1, "control_after_generate": "fixed"}
-_FLOAT = {"min": -sys.float_info.max, "max": sys.float_info.max, "step": 0.1}
+_FLOAT = {"min": 1 - 2**63, "max": 2**63 - 1, "step": 0.1}
 _PRIMITIVES: list[tuple[str, str, str, dict[str, Any]]] = [
     ("PrimitiveInt", "Int", "INT", _INT),
     ("PrimitiveFloat", "Float", "FLOAT", _FLOAT),

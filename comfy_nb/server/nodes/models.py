@@ -35,6 +35,14 @@ LOADABLE: dict[str, Mapping[str, str]] = {
     "vae": _with_aliases("ae.safetensors", "vae-ft-mse-840000-ema-pruned.safetensors"),
 }
 
+# As on the original; they make no difference here.
+CLIP_TYPES = [
+    "stable_diffusion", "stable_cascade", "sd3", "stable_audio", "mochi", "ltxv", "pixart", "cosmos",
+    "lumina2", "wan", "hidream", "chroma", "ace", "omnigen2", "qwen_image", "hunyuan_image", "flux2",
+    "ovis", "longcat_image", "cogvideox", "lens", "pixeldit", "ideogram4", "boogu", "krea2", "joyimage",
+    "mage", "minimax",
+]  # fmt: skip
+
 _ABOUT = (
     "Nothing is loaded: this is comfy_nb's embedded server, which samples known worlds of pictures exactly, "
     "without weights. The names that begin with demo- are those worlds; those of well-known models are only there "
@@ -111,7 +119,7 @@ NODES = [
         run=_load_part,
         required={
             "clip_name": _names("text_encoders"),
-            "type": choice(["stable_diffusion", "sd3", "lumina2", "flux", "qwen_image"]),
+            "type": choice(CLIP_TYPES),
         },
         optional=_DEVICE,
         outputs=("CLIP",),

@@ -4,13 +4,22 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from functools import cache
 
 from comfy_nb.server.worlds.base import Conditioning, Denoiser, World
 from comfy_nb.server.worlds.landscapes.world import Landscapes
+from comfy_nb.server.worlds.memories import Memories
+from comfy_nb.server.worlds.textures.world import Textures
 
 __all__ = ["WORLDS", "Conditioning", "Denoiser", "World", "load_world"]
 
-WORLDS: dict[str, Callable[[], World]] = {"landscapes": Landscapes}
+_landscapes = cache(Landscapes)  # the memories are some of them
+
+WORLDS: dict[str, Callable[[], World]] = {
+    "landscapes": _landscapes,
+    "textures": Textures,
+    "memorise": lambda: Memories(_landscapes()),
+}
 """How to build each world, by name."""
 
 _built: dict[str, World] = {}

@@ -95,7 +95,7 @@ class StructuredWorld(ABC):
     def mixture(self, shape: tuple[int, ...], terms: Sequence[Conditioning]) -> Mixture:
         """Build the exact denoisers of several conditionings; their posteriors are mixed, and one mean is taken."""
         width, height = _working_size(shape[-1], shape[-2])
-        model, scale = self._model(width, height), np.float32(self.scale(shape))
+        model, scale = self.model(width, height), np.float32(self.scale(shape))
         blur = math.sqrt(width * height / (shape[-2] * shape[-1]))
         priors = [self.prior(term) for term in terms]
         sights = self._sights(model, terms, shape)
@@ -155,7 +155,7 @@ class StructuredWorld(ABC):
     def _look(self, latent: Array, sigma: float, prior: Prior) -> Posterior:
         """Give the posterior of a latent [4, h, w] with noise of `sigma`, both in v space."""
         width, height = _working_size(latent.shape[-1], latent.shape[-2])
-        model = self._model(width, height)
+        model = self.model(width, height)
         flat = self._flatten(_fit(latent[:3], width, height))
         blur = math.sqrt(width * height / (latent.shape[-2] * latent.shape[-1]))
         return model.posterior(model.log_likelihoods(flat, sigma * blur), prior)
@@ -183,7 +183,7 @@ class StructuredWorld(ABC):
         pixels = self._flatten(_fit(latent[:3], width, height))
         return model.sight(pixels, self._flatten(share), KNOWN_SIGMA / self.scale(shape))
 
-    def _model(self, width: int, height: int) -> ProductModel:
+    def model(self, width: int, height: int) -> ProductModel:
         """Give the model of a latent size; the last few are kept, since each takes tens of megabytes."""
         with self._lock:
             if (width, height) not in self._models:
