@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import difflib
+import json
 import re
 
 from comfy_nb.errors import Problem
@@ -14,8 +16,11 @@ __all__ = ["left_out", "refusal", "rejection", "unreachable", "verdict"]
 
 MAX_LINE = 300  # characters of a server's message in one line for people
 MAX_DETAIL = 20_000  # characters of a traceback
+SHOWN = 3  # names that may have been meant
+CLOSE = 0.6  # how like another a name must be to be one of them, 0 to 1
 
 _DANGLING = re.compile(r"'(?!inputs'|class_type')([^']+)'")  # a Python KeyError: the node that was looked up
+_UNTOLD = re.compile(r"\(list of length (\d{1,9})\)")  # in place of a list of more than 20
 
 
 def rejection(reply: PromptRejected, plan: Plan) -> Failure:
@@ -70,10 +75,10 @@ def _problem(error: NodeError, plan: Plan) -> Problem:
     label = _label(error.node_id, error.class_type, plan)
     # An inner fault comes with the name of the input that led to this node: another node's.
     own = "" if error.type == "exception_during_inner_validation" else error.input_name
-    return Problem(_sentence(error), error.node_id, label, own)
+    return Problem(_sentence(error, plan), error.node_id, label, own)
 
 
-def _sentence(error: NodeError) -> str:
+def _sentence(error: NodeError, plan: Plan) -> str:
     got, allowed = error.received, error.allowed
     match error.type:
         case "required_input_missing":
@@ -82,10 +87,19 @@ def _sentence(error: NodeError) -> str:
             return f"{got} is too small{_allowed(allowed)}"
         case "value_bigger_than_max" if got:
             return f"{got} is too big{_allowed(allowed)}"
-        case "value_not_in_list" if got:
-            return f"{got} is not in the list{_allowed(allowed)}"
+        case "value_not_in_list" if got and allowed:
+            return f"{got} is not in the list{_nearest(got, error.choices)}{_allowed(allowed)}"
+        case "value_not_in_list" if got and (untold := _UNTOLD.search(error.details)):
+            return f"{got} is not in the list of {untold[1]} names; comfy.check(workflow) tells the nearest"
         case "invalid_input_type" if got:
             return f"{got} is of the wrong type{_allowed(allowed)}"
+        case "return_type_mismatch" if got and allowed and error.linked_node:
+            source = _label(error.linked_node, "", plan)
+            return f"it takes {allowed}, but {source} (node {error.linked_node}) gives {got}"
+        case "bad_linked_input" if got:
+            return f"{got} is no link, which is a node's id and the number of its output"
+        case "custom_validation_failed":
+            return _line(error.details.removeprefix(f"{error.input_name} - ")) or _line(error.message)
         case "missing_node_type" | "invalid_prompt":
             return _line(error.message)
         case "exception_during_validation" | "exception_during_inner_validation" if (
@@ -94,6 +108,16 @@ def _sentence(error: NodeError) -> str:
             return f"it is linked to node {_line(dangling[1])}, which is not in the workflow"
         case _:
             return _both(error.message, error.details)
+
+
+def _nearest(got: str, choices: tuple[str, ...]) -> str:
+    """What may have been meant by `got`, which is JSON; nothing of a list that is told in full with three names."""
+    if len(choices) <= SHOWN:
+        return ""
+    folded = {choice.casefold(): choice for choice in choices}
+    close = difflib.get_close_matches(got.strip('"').casefold(), folded, SHOWN, CLOSE)
+    names = ", ".join(json.dumps(folded[name], ensure_ascii=False) for name in close)
+    return f"; the nearest {'is' if len(close) == 1 else 'are'} {names}" if close else ""
 
 
 def _allowed(allowed: str) -> str:

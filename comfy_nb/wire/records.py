@@ -47,10 +47,16 @@ __all__ = [
 
 Outcome = Literal["succeeded", "failed", "cancelled"]
 
+# What partner nodes are paid by. Servers show it in /queue (before 0.3.68) and in /history (before 0.3.45).
+_ACCOUNT = ("api_key_comfy_org", "auth_token_comfy_org")
+
 
 @dataclass(frozen=True, slots=True)
 class QueueItem:
-    """One prompt in the queue, running or waiting. Lower numbers run first."""
+    """One prompt in the queue, running or waiting. Lower numbers run first.
+
+    `extra_data` is without its sender's Comfy account, which older servers show to everybody.
+    """
 
     number: float
     prompt_id: str
@@ -98,7 +104,7 @@ def _queue_item(entry: list[Json]) -> QueueItem:
         number=number(queue_number),
         prompt_id=ident_or(prompt_id, ""),
         prompt=mapping(prompt),
-        extra_data=mapping(extra_data),
+        extra_data={key: value for key, value in mapping(extra_data).items() if key not in _ACCOUNT},
         outputs_to_execute=idents(outputs),
     )
 

@@ -10,6 +10,8 @@ from comfy_nb.wire.fields import Json, Malformed, clip, ident_or, idents, mappin
 
 __all__ = ["NodeError", "PromptAccepted", "PromptRejected", "parse_prompt_reply"]
 
+MAX_CHOICES = 1_000  # names of one list; the server itself tells at most 20
+
 _QUOTED_NODE = re.compile(r"Node ID '#([^']{1,1000})'")
 
 
@@ -18,8 +20,9 @@ class NodeError:
     """One thing wrong with one node.
 
     `type`, `message` and `details` are the server's own words; `received` and `allowed` are short texts made
-    from the value it got and from the input's declaration, and empty if it did not tell. `dependent_outputs`
-    are the output nodes that cannot run because of it.
+    from the value it got and from the input's declaration, and empty if it did not tell. `choices` are the names
+    that can be chosen from, if it told them: of a list of more than 20 it tells none. `linked_node` is the node
+    that gives something of the wrong type. `dependent_outputs` are the output nodes that cannot run because of it.
     """
 
     node_id: str
@@ -31,6 +34,8 @@ class NodeError:
     received: str
     allowed: str
     dependent_outputs: tuple[str, ...]
+    choices: tuple[str, ...] = ()
+    linked_node: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +126,8 @@ def _node_error(
         received=_received(extra),
         allowed=_allowed(extra.get("input_config")),
         dependent_outputs=dependent,
+        choices=_names(extra.get("input_config")),
+        linked_node=next(iter(idents(extra.get("linked_node"))), ""),
     )
 
 
@@ -130,18 +137,33 @@ def _received(extra: dict[str, Json]) -> str:
     return clip(text(extra.get("received_type")))
 
 
-def _allowed(input_config: Json) -> str:
-    # `[type, options]`; a combo has its choices in place of the type (older form) or among the options.
+def _config(input_config: Json) -> tuple[Json, dict[str, Json]]:
+    """What an input takes, and its options, of which `[type, options]` is made."""
     config = sequence(input_config)
-    declared = config[0] if config else None
-    options = mapping(config[1] if len(config) > 1 else None)
+    return (config[0] if config else None), mapping(config[1] if len(config) > 1 else None)
+
+
+def _choices(input_config: Json) -> list[Json] | None:
+    # A combo has its choices in place of the type (older form) or among the options.
+    declared, options = _config(input_config)
     choices = declared if isinstance(declared, list) else options.get("options")
-    if isinstance(choices, list):
-        return _choices(choices)
+    return choices if isinstance(choices, list) else None
+
+
+def _names(input_config: Json) -> tuple[str, ...]:
+    choices = (_choices(input_config) or [])[:MAX_CHOICES]
+    return tuple(clip(choice) for choice in choices if isinstance(choice, str))
+
+
+def _allowed(input_config: Json) -> str:
+    choices = _choices(input_config)
+    if choices is not None:
+        return _listing(choices)
+    declared, options = _config(input_config)
     return _range(options) or clip(text(declared))
 
 
-def _choices(choices: list[Json], shown: int = 10) -> str:
+def _listing(choices: list[Json], shown: int = 10) -> str:
     names = [
         clip(choice if isinstance(choice, str) else json.dumps(choice), 60) for choice in choices[:shown]
     ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -45,10 +46,7 @@ SAID = [
     "Prompt has no outputs",
     "KSampler (node 3), input 'steps': \"many\" is of the wrong type (allowed: 1 to 10000)",
     "KSampler (node 3), input 'steps': 0 is too small (allowed: 1 to 10000)",
-    (
-        "KSampler (node 3), input 'model': Return type mismatch between linked nodes:"
-        " model, received_type(CONDITIONING) mismatch input_type(MODEL)"
-    ),
+    "KSampler (node 3), input 'model': it takes MODEL, but Positive (node 6) gives CONDITIONING",
     "KSampler (node 3): it is linked to node 99, which is not in the workflow",
     "node (node 3): Node 'ID #3' has no class_type. The workflow may be corrupted or a custom node is missing.",
     "No prompt provided",
@@ -149,14 +147,13 @@ STEPS = ["INT", {"default": 20, "min": 1, "max": 10000}]
         (
             node_fault("bad_linked_input", "Bad linked input, must be a length-2 list", "model", input_name="model",
                        input_config=["MODEL"], received_value=["4"]),
-            "KSampler (node 3), input 'model': Bad linked input, must be a length-2 list: model",
+            "KSampler (node 3), input 'model': [\"4\"] is no link, which is a node's id and the number of its output",
         ),
         (
             node_fault("return_type_mismatch", "Return type mismatch between linked nodes",
                        "model, received_type(CONDITIONING) mismatch input_type(MODEL)", input_name="model",
                        input_config=["MODEL"], received_type="CONDITIONING", linked_node=["6", 0]),
-            ("KSampler (node 3), input 'model': Return type mismatch between linked nodes: "
-            "model, received_type(CONDITIONING) mismatch input_type(MODEL)"),
+            "KSampler (node 3), input 'model': it takes MODEL, but Positive (node 6) gives CONDITIONING",
         ),
         (
             node_fault("invalid_input_type", "Failed to convert an input value to a INT value",
@@ -181,12 +178,13 @@ STEPS = ["INT", {"default": 20, "min": 1, "max": 10000}]
         (
             node_fault("value_not_in_list", "Value not in list", "sampler_name: 'eulr' not in (list of length 44)",
                        input_name="sampler_name", input_config=None, received_value="eulr"),
-            "KSampler (node 3), input 'sampler_name': \"eulr\" is not in the list",
+            ("KSampler (node 3), input 'sampler_name': \"eulr\" is not in the list of 44 names;"
+            " comfy.check(workflow) tells the nearest"),
         ),
         (
             node_fault("custom_validation_failed", "Custom validation failed for node",
                        "image - Invalid image file: nope.png", input_name="image"),
-            "KSampler (node 3), input 'image': Custom validation failed for node: image - Invalid image file: nope.png",
+            "KSampler (node 3), input 'image': Invalid image file: nope.png",
         ),
         (
             node_fault("exception_during_validation", "Exception when validating node", "'99'",
@@ -238,6 +236,30 @@ STEPS = ["INT", {"default": 20, "min": 1, "max": 10000}]
 )  # fmt: skip
 def test_the_sentence(failure: failures.Failure, sentence: str) -> None:
     assert failure.title == f"Rejected by the server: {sentence}"
+
+
+SAMPLERS = ["euler", "euler_ancestral", "heun", "dpm_2", "DPM++ 2M"]
+
+
+@pytest.mark.parametrize(
+    ("received", "near"),
+    [
+        ("eulr", '; the nearest is "euler"'),
+        ("EULER_ANCESTRL", '; the nearest is "euler_ancestral"'),
+        ("dpm++ 2m", '; the nearest are "DPM++ 2M", "dpm_2"'),
+        ("plms", ""),
+        (7, ""),
+        ({"a": "b"}, ""),
+    ],
+)
+@pytest.mark.parametrize("config", [[SAMPLERS, {}], ["COMBO", {"options": SAMPLERS}]])
+def test_a_typo_is_answered_with_the_nearest_names(received: Any, near: str, config: list[Any]) -> None:
+    failure = node_fault(
+        "value_not_in_list", "Value not in list", "…", input_name="sampler_name", input_config=config,
+        received_value=received,
+    )  # fmt: skip
+    allowed = "(allowed: euler, euler_ancestral, heun, dpm_2, DPM++ 2M)"
+    assert failure.problems[0].message == f"{json.dumps(received)} is not in the list{near} {allowed}"
 
 
 def test_several_faults_are_all_named() -> None:

@@ -74,6 +74,15 @@ def test_a_queue_item_in_the_clouds_order_and_with_a_sixth_element() -> None:
     assert queue.running == queue.pending
 
 
+def test_nobodys_account_is_read_from_queue_or_history() -> None:
+    """Servers before 0.3.68 tell everybody the keys of those who wait."""
+    number, prompt_id, prompt, extra, outputs = item(1, "p")
+    paid = {**extra, "api_key_comfy_org": "k3y", "auth_token_comfy_org": "t0ken"}
+    told = [number, prompt_id, prompt, paid, outputs]
+    (only,) = parse_queue({"queue_running": [], "queue_pending": [told]}).pending
+    assert only.extra_data == history(prompt=told).extra_data == {"client_id": "c"}
+
+
 def test_odd_queue_items_are_left_out() -> None:
     odd = [None, [], [1], [1, None], "text", [1, ["a"]]]
     queue = parse_queue({"queue_running": odd, "queue_pending": [*odd, ["one", 7]]})

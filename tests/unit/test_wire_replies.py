@@ -61,6 +61,25 @@ def test_accepted_in_part() -> None:
 
 
 @pytest.mark.parametrize(
+    ("config", "choices"),
+    [
+        ([["euler", 2, "heun"], {}], ("euler", "heun")),
+        (["COMBO", {"options": ["a", None]}], ("a",)),
+        (["INT", {"options": "ab"}], ()),
+        (None, ()),
+        ([[f"{number}" for number in range(5000)]], tuple(str(number) for number in range(1000))),
+    ],
+)
+def test_what_can_be_chosen(config: Json, choices: tuple[str, ...]) -> None:
+    assert rejected("value_not_in_list", {"input_config": config}).choices == choices
+
+
+@pytest.mark.parametrize(("link", "node"), [(["6", 0], "6"), ([6, 0], "6"), ([], ""), ("6", ""), (None, "")])
+def test_where_the_wrong_type_comes_from(link: Json, node: str) -> None:
+    assert rejected("return_type_mismatch", {"linked_node": link}).linked_node == node
+
+
+@pytest.mark.parametrize(
     ("extra_info", "received", "allowed"),
     [
         ({"input_config": ["INT", {"min": 1, "max": 10000}], "received_value": 0}, "0", "1 to 10000"),
