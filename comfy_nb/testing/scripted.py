@@ -60,6 +60,9 @@ class ScriptedServer:
         self._log: list[Entry] = []
         self._ready: concurrent.futures.Future[asyncio.AbstractEventLoop] = concurrent.futures.Future()
         self._listener = socket.create_server(("127.0.0.1", 0))
+        # Inherited by what it accepts. asyncio sees to this only where the listener names its protocol; without it,
+        # a small second write waits 40 ms for an acknowledgement of the first.
+        self._listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
         self._server = _Server(_config(self._serve))
         self._error: Exception | None = None

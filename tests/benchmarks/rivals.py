@@ -4,6 +4,7 @@ All three read the websocket in a thread per server. `Image` sets the value of a
 `Polling` does so with the newest frame every 200 ms; `Naive` sends each frame as a message to a small widget.
 """
 
+import contextlib
 import json
 import threading
 import time
@@ -27,12 +28,9 @@ class Rival:
     def __init__(self, url: str) -> None:
         self._url, self._client = url, uuid.uuid4().hex
         self.widget = self.make()
-        self._socket = connect(
-            f"ws{url.removeprefix('http')}/ws?clientId={self._client}", max_size=None, proxy=None
-        )
-        self._socket.send(json.dumps({"type": "feature_flags", "data": {"supports_preview_metadata": True}}))
-        self._socket.recv()
+        self._connected = threading.Event()
         threading.Thread(target=self._read, daemon=True).start()
+        self._connected.wait(20)
 
     def start(self) -> None:
         body = json.dumps({"prompt": WORKFLOW, "client_id": self._client}).encode()
@@ -42,13 +40,15 @@ class Rival:
         urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request).read()
 
     def _read(self) -> None:
-        try:
-            for message in self._socket:
+        url = f"ws{self._url.removeprefix('http')}/ws?clientId={self._client}"
+        with connect(url, max_size=None, proxy=None) as socket, contextlib.suppress(ConnectionClosed):
+            socket.send(json.dumps({"type": "feature_flags", "data": {"supports_preview_metadata": True}}))
+            socket.recv()
+            self._connected.set()
+            for message in socket:
                 if isinstance(message, bytes):
                     size = int.from_bytes(message[4:8], "big")
                     self.show(message[8 + size :])
-        except ConnectionClosed:
-            return
 
     def make(self) -> ipywidgets.DOMWidget:
         return ipywidgets.Image(format="jpeg", width="320px")

@@ -64,8 +64,7 @@ class Outcome:
 
     scenario: Scenario
     name: str
-    sent: int
-    painted: int
+    fed: list[float]  # frames per second that the servers sent
     fps: list[float]  # of each job
     latencies: list[float]  # from sending to painting
     ages: list[float]  # of the frame on the screen, at any time while frames are sent
@@ -156,24 +155,24 @@ def outcome(
     **page: Any,
 ) -> Outcome:
     last = scenario.frames - 1
-    fps, latencies, ages, behind = [], [], [], []
+    fed, fps, latencies, ages, behind = [], [], [], [], []
     for job, times in enumerate(sent):
         mine = [(number, at) for which, number, at in painted if which == job]
-        until = times[last]
+        until = times.get(last, max(times.values()))
+        fed.append(len(times) / max(0.001, until - min(times.values())) * 1000)
         seconds = max(0.001, until - times[0]) / 1000
         fps.append(sum(at <= until for _, at in mine) / seconds)
         latencies += [at - times[number] for number, at in mine]
         ends = [at for number, at in mine if number == last]
         behind.append(ends[0] - until if ends else float("inf"))
-        for (number, at), (_, then) in zip(mine, [*mine[1:], (0, until)], strict=True):
+        for (number, at), (_, then) in zip(mine, [*mine[1:], (0, until)], strict=False):
             ages += [at + passed - times[number] for passed in range(0, int(then - at), 10)]
-    total = sum(len(times) for times in sent)
-    return Outcome(scenario, name, total, len(painted), fps, latencies, ages, max(behind), **page)
+    return Outcome(scenario, name, fed, fps, latencies, ages, max(behind), **page)
 
 
 HEAD = """
-                                      painted fps    sent -> painted, ms       x ours  on screen  behind  cell
-                                     each     all    p50     p95     max   p50    p95    p95, ms      ms  ends
+                                    fed  painted fps    sent -> painted, ms       x ours  on screen  behind  cell
+                                   each  each    all    p50     p95     max   p50    p95    p95, ms      ms  ends
 """
 
 
@@ -184,7 +183,7 @@ def table(outcomes: list[Outcome]) -> str:
         base = ours[each.scenario]
         ratios = [each.quantile(part) / base.quantile(part) for part in (0.5, 0.95)]
         lines.append(
-            f"{each.scenario.name:24} {each.name:8} {min(each.fps):7.1f}{sum(each.fps):8.1f}"
+            f"{each.scenario.name:24} {each.name:8}{min(each.fed):6.0f}{min(each.fps):6.1f}{sum(each.fps):7.1f}"
             f"{each.quantile(0.5):7.0f}{each.quantile(0.95):8.0f}{each.quantile(1):8.0f}"
             f"{ratios[0]:6.1f}{ratios[1]:7.1f}{quantile(each.ages, 0.95):11.0f}{each.behind:8.0f}"
             f"  {'yes' if each.cell_ended else 'NO'}"

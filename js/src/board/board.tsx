@@ -29,7 +29,7 @@ export function Board({ session, host }: { session: BoardSession; host: Host }) 
       <Head session={session} rows={rows} />
       {opened !== null && <Detail session={session} host={host} opened={opened} keys={keys} />}
       <div hidden={opened !== null}>
-        <Toolbar choices={choices} choose={(change) => setChoices({ ...choices, ...change })} />
+        <Toolbar choices={choices} choose={(change) => setChoices((now) => ({ ...now, ...change }))} />
         {rows.length > 0 && keys.length > 0 && (
           <Grid session={session} keys={keys} mode={choices.mode} size={choices.size} />
         )}

@@ -12,6 +12,7 @@ export function ordinal(n: number): string {
 
 /** What stands where there is no picture. */
 export function tileWords(row: Row): string {
+  if (row.status === "new") return "not sent yet";
   if (row.status === "queued") return row.position ? `${ordinal(row.position)} in line` : "in line";
   if (row.status === "running") {
     if (row.owner) return "running";
@@ -33,6 +34,8 @@ export function lineOf(row: Row, step = row.step): string {
       if (row.stopping) return "interrupting…";
       if (row.message) return row.message;
       return row.of > 0 ? `${row.node} ${step}/${row.of}` : row.node || "starting…";
+    case "new":
+      return "";
     case "queued":
       return row.stopping ? "cancelling…" : row.message || "waiting";
     case "succeeded":
