@@ -15,7 +15,8 @@ from tests.traces.reader import Http, WsIn, all_traces
 ODD: tuple[Any, ...] = (
     None, True, False, 0, -1, 1, 2**53, 2**53 + 1, -(2**63), 10**30, 0.5, -0.0, 1e308, float("nan"), float("inf"),
     "", "0", "null", "\x00", "\ud800", "\U0001f600", "é" * 40, "a" * 1001, "../../etc/passwd", "<script>",
-    "ExecutionBlocked", "execution_success", "execution_error", "3.0.0.1", "12:3", [], [[]], [None], ["", ""], ["COMBO", {"options": 3}],
+    "ExecutionBlocked",
+    "execution_success", "execution_error", "3.0.0.1", "12:3", [], [[]], [None], ["", ""], ["COMBO", {"options": 3}],
     {}, {"": {}}, {"node": None}, {"filename": 3}, {"filename": "a.mp4", "subfolder": None}, [0, "p", None, None, None],
 )  # fmt: skip
 BYTES = (b"", b"\x00", b"\xff", b"\xc3", b"\xed\xa0\x80", b'"', b"\\ud800", b"[", b"]", b"{", b"}", b",", b"NaN",
@@ -50,11 +51,7 @@ def replies() -> tuple[tuple[str, str], ...]:
     for trace in all_traces():
         for line in trace.of(Http):
             route = f"POST /prompt {line.status}" if line.route == "POST /prompt" else line.route
-            if (
-                line.response is None
-                or route not in ("GET /queue", "GET /history", "GET /system_stats")
-                and (not route.startswith("POST /prompt"))
-            ):
+            if line.response is None or route not in ROUTES:
                 continue
             found[route, json.dumps(line.response)] = None
             if route == "GET /history":
