@@ -1,7 +1,7 @@
 """The embedded server as a program: `python -m comfy_nb.server`.
 
-Prints one line of JSON, {"url": …, "pid": …}, when it serves. Ends on SIGINT or SIGTERM, and, if its standard
-input is a pipe, when that closes: so also when the process that started it was killed.
+Prints one line of JSON, {"url": …, "pid": …} and perhaps "token", when it serves. Ends on SIGINT or SIGTERM,
+and, if its standard input is a pipe, when that closes: so also when the process that started it was killed.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import importlib.util
 import json
 import logging
 import os
+import secrets
 import shutil
 import socket
 import stat
@@ -26,6 +27,7 @@ __all__ = ["main"]
 # Once asked to end, open requests and a running step get this many seconds.
 GRACE = 1.0
 PACKAGE = "comfyui-frontend-package"
+TOKEN = "COMFY_NB_TOKEN"  # noqa: S105 - the name of a variable
 
 
 def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
@@ -50,6 +52,12 @@ def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
         "--frontend",
         action="store_true",
         help="also serve ComfyUI's own front end, from its package comfyui-frontend-package",
+    )
+    parser.add_argument(
+        "--token",
+        action="store_true",
+        help=f"ask every request for a token, against other users of this machine: ${TOKEN}, or a new one "
+        "that is printed; a browser takes it as password, with any name",
     )
     parser.add_argument(
         "--folder", type=Path, help="where outputs go; removed at the end (default: a temporary one)"
@@ -110,13 +118,17 @@ def _serve(listener: socket.socket, folder: Path, arguments: argparse.Namespace,
         async def startup(self, sockets: list[socket.socket] | None = None) -> None:
             await super().startup(sockets)
             host, port = listener.getsockname()
-            print(json.dumps({"url": f"http://{host}:{port}", "pid": os.getpid()}), flush=True)
+            told = {"url": f"http://{host}:{port}", "pid": os.getpid(), **({"token": token} if token else {})}
+            print(json.dumps(told), flush=True)
 
+    # Not an argument, because every user of a machine sees those.
+    token = (os.environ.get(TOKEN) or secrets.token_urlsafe(24)) if arguments.token else None
     app = create_app(
         Folders(folder),
         step_time=arguments.step_time,
         previews=arguments.preview_method != "none",
         frontend=pages,
+        token=token,
     )
     server = Server(
         uvicorn.Config(

@@ -18,7 +18,7 @@ from starlette.routing import BaseRoute, Mount, Route, WebSocketRoute
 from comfy_nb.server.executor import run_worker
 from comfy_nb.server.files import Folders
 from comfy_nb.server.frontend import FrontEnd
-from comfy_nb.server.guard import LoopbackOnly
+from comfy_nb.server.guard import Guard
 from comfy_nb.server.routes import files, info, jobs, prompts, socket, users
 from comfy_nb.server.state import ServerState
 from comfy_nb.server.worlds import load_world
@@ -29,12 +29,17 @@ ALL_METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"]
 
 
 def create_app(
-    folders: Folders, *, step_time: float, previews: bool = True, frontend: Path | None = None
+    folders: Folders,
+    *,
+    step_time: float,
+    previews: bool = True,
+    frontend: Path | None = None,
+    token: str | None = None,
 ) -> Starlette:
     """The server over its folders.
 
     `step_time`: how many seconds each sampling step takes at least. `previews`: whether prompts that do not say get
-    them. `frontend`: the folder of pages to serve at /.
+    them. `frontend`: the folder of pages to serve at /. `token`: what every request has to show, if anything.
     """
     state = ServerState.create(folders, step_time=step_time, previews=previews)
     core = [*prompts.ROUTES, *info.ROUTES, *files.ROUTES, *users.ROUTES]
@@ -43,7 +48,7 @@ def create_app(
     rest: list[BaseRoute] = [unknown] if frontend is None else [Mount("/", FrontEnd(frontend))]
     app = Starlette(
         routes=[*sockets, *core, *map(_under_api, core), *jobs.ROUTES, *rest],
-        middleware=[Middleware(LoopbackOnly)],
+        middleware=[Middleware(Guard, token=token)],
         exception_handlers={HTTPException: _http_error},
         lifespan=_worker,
     )

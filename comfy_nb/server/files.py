@@ -11,14 +11,20 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["FOLDER_TYPES", "FilePlace", "Folders", "OutsideFolder"]
+__all__ = ["FOLDER_TYPES", "FilePlace", "Folders", "ImpossibleName", "OutsideFolder"]
 
 FOLDER_TYPES = ("output", "input", "temp")
+# Bytes of a whole name and of each of its parts; what is longer makes file systems fail in many ways.
+MAX_NAME, MAX_PART = 1000, 255
 _ANNOTATION = re.compile(r"^(.*) \[(output|input|temp)\]$", re.DOTALL)
 
 
 class OutsideFolder(ValueError):
     """A path that would leave the folder it was given for."""
+
+
+class ImpossibleName(OutsideFolder):
+    """A name that no file can have, in any folder."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +68,10 @@ class Folders:
         if match := _ANNOTATION.match(name):
             name, kind = match.groups()
         folder = self.folder(kind, subfolder)
-        path = _resolve(folder, name)
+        try:
+            path = _resolve(folder, name)
+        except ImpossibleName:
+            return None
         return path if path.is_relative_to(folder) and path.is_file() else None
 
     def inputs(self) -> list[str]:
@@ -116,9 +125,15 @@ class Folders:
 
 
 def _resolve(base: Path, name: str) -> Path:
-    if "\0" in name:
-        raise OutsideFolder("A file name cannot hold a zero byte.")
+    parts = name.encode(errors="replace").split(b"/")
+    if "\0" in name or len(name) > MAX_NAME or max(map(len, parts)) > MAX_PART or not _is_text(name):
+        raise ImpossibleName("No file can have this name.")
     return (base / name).resolve()
+
+
+def _is_text(name: str) -> bool:
+    """Whether it has no half of a surrogate pair, which JSON can carry and a file name cannot."""
+    return not any("\ud800" <= letter <= "\udfff" for letter in name)
 
 
 def _expand(prefix: str, values: Mapping[str, object]) -> str:

@@ -7,6 +7,9 @@ from email.message import Message
 
 __all__ = ["Part", "parse_multipart"]
 
+MAX_HEAD = 16 * 1024
+"""The longest header of a part, in bytes: the time to read one grows with its square."""
+
 
 @dataclass(frozen=True)
 class Part:
@@ -17,7 +20,10 @@ class Part:
 
 
 def parse_multipart(content_type: str, body: bytes) -> dict[str, Part]:
-    """The fields by name. What is not multipart/form-data has none; parts without a name are left out."""
+    """The fields by name. What is not multipart/form-data has none; parts without a name are left out.
+
+    So are parts whose header is longer than 16 KB.
+    """
     boundary = _parameter(content_type, "boundary", "content-type")
     if not content_type.lower().startswith("multipart/form-data") or not boundary:
         return {}
@@ -25,7 +31,7 @@ def parse_multipart(content_type: str, body: bytes) -> dict[str, Part]:
     # The body begins with the boundary; prefixed so that every boundary follows a line end.
     for chunk in (b"\r\n" + body).split(b"\r\n--" + boundary.encode())[1:]:
         head, separator, data = chunk.partition(b"\r\n\r\n")
-        if not separator:
+        if not separator or len(head) > MAX_HEAD:
             continue
         disposition = _disposition(head.decode("utf-8", "replace"))
         if name := _parameter(disposition, "name", "content-disposition"):

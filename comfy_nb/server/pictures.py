@@ -15,11 +15,14 @@ from PIL.PngImagePlugin import PngInfo
 
 from comfy_nb.server.progress import EncodedImage
 
-__all__ = ["convert", "png", "preview_jpeg", "read_image", "read_mask", "save_png"]
+__all__ = ["convert", "png", "preview_jpeg", "read_image", "read_mask", "save_png", "with_alpha"]
 
 PREVIEW_SIZE = 512
 PREVIEW_QUALITY = 95
 PIXELS = NDArray[np.uint8]
+
+MAX_PIXELS = 50_000_000
+"""The largest picture that is decoded for /view or a mask: 200 MB as RGBA."""
 
 
 def preview_jpeg(image: Image.Image) -> EncodedImage:
@@ -65,9 +68,11 @@ def read_mask(path: Path, channel: str) -> NDArray[np.float32]:
 
 
 def convert(path: Path, preview: str | None, channel: str) -> EncodedImage:
-    """What /view returns for `preview=webp;90` or `channel=rgb|a`. Not an image: raises OSError."""
-    with Image.open(path) as file:
-        image = file.convert("RGBA") if "A" in file.getbands() else file.convert("RGB")
+    """What /view returns for `preview=webp;90` or `channel=rgb|a`.
+
+    Raises OSError for what is no picture, ValueError for one that is too large.
+    """
+    image = _decoded(path)
     if preview is not None:
         return _preview(image, preview, channel)
     buffer = io.BytesIO()
@@ -79,6 +84,34 @@ def convert(path: Path, preview: str | None, channel: str) -> EncodedImage:
         mask.putalpha(alpha)
         mask.save(buffer, "PNG")
     return EncodedImage(buffer.getvalue(), "image/png")
+
+
+def with_alpha(original: Path, mask: bytes) -> bytes:
+    """The original as PNG, its texts kept, with the alpha channel of the picture in `mask`.
+
+    Raises OSError for what is no picture, ValueError if one is too large or the sizes differ.
+    """
+    with Image.open(original) as file:
+        texts = {key: value for key, value in file.info.items() if isinstance(value, str)}
+    image = _decoded(original).convert("RGBA")
+    image.putalpha(_decoded(io.BytesIO(mask)).convert("RGBA").getchannel("A"))
+    info = PngInfo()
+    for key, value in texts.items():
+        info.add_text(str(key), value)
+    buffer = io.BytesIO()
+    image.save(buffer, "PNG", pnginfo=info, compress_level=4)
+    return buffer.getvalue()
+
+
+def _decoded(source: Path | io.BytesIO) -> Image.Image:
+    """A picture as RGB or RGBA; a bomb is refused by the size that its header says."""
+    try:
+        with Image.open(source) as file:
+            if file.width * file.height > MAX_PIXELS:
+                raise ValueError(f"{file.width}x{file.height} is more than {MAX_PIXELS:,} pixels")
+            return file.convert("RGBA" if "A" in file.getbands() else "RGB")
+    except Image.DecompressionBombError as error:
+        raise ValueError(str(error)) from error
 
 
 def _preview(image: Image.Image, preview: str, channel: str) -> EncodedImage:

@@ -1,9 +1,11 @@
-"""Files out and in: /view and /upload/image."""
+"""Files out and in: /view, /upload/image and /upload/mask."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
@@ -13,8 +15,9 @@ from starlette.routing import Route
 
 from comfy_nb.server.files import FOLDER_TYPES, Folders, OutsideFolder
 from comfy_nb.server.multipart import Part, parse_multipart
-from comfy_nb.server.pictures import convert
+from comfy_nb.server.pictures import convert, with_alpha
 from comfy_nb.server.routes.answers import empty, json_answer, read_body
+from comfy_nb.server.shapes import is_object
 from comfy_nb.server.state import state_of
 
 __all__ = ["ROUTES"]
@@ -65,19 +68,57 @@ def _wanted(folders: Folders, params: Mapping[str, str]) -> Path:
 
 async def upload_image(request: Request) -> Response:
     """Store a file in the input folder (or `type`), under a new name if another file has it."""
-    folders = state_of(request).folders
-    fields = parse_multipart(request.headers.get("content-type", ""), await read_body(request))
+    fields = await _fields(request)
+    return _stored(request, fields, _file(fields).data)
+
+
+async def upload_mask(request: Request) -> Response:
+    """Store the picture that `original_ref` names with the alpha channel of the one that is sent."""
+    fields = await _fields(request)
+    reference = _reference(fields)
+    try:
+        original = _wanted(state_of(request).folders, reference)
+    except HTTPException as error:
+        raise HTTPException(400 if error.status_code == 404 else error.status_code) from error
+    try:
+        data = await run_in_threadpool(with_alpha, original, _file(fields).data)
+    except (OSError, ValueError) as error:
+        raise HTTPException(500, f"500 Internal Server Error: {error}.") from error
+    return _stored(request, fields, data)
+
+
+async def _fields(request: Request) -> dict[str, Part]:
+    return parse_multipart(request.headers.get("content-type", ""), await read_body(request))
+
+
+def _file(fields: Mapping[str, Part]) -> Part:
     part = fields.get("image")
     if part is None or part.filename is None:
         raise HTTPException(500, "500 Internal Server Error: no file in the field image.")
+    if not part.filename:
+        raise HTTPException(400)
+    return part
+
+
+def _reference(fields: Mapping[str, Part]) -> dict[str, str]:
+    """The file that a mask is for: what /view would be asked; HTTP 500 if that cannot be read."""
+    try:
+        reference: Any = json.loads(_text(fields, "original_ref"))
+    except (ValueError, RecursionError):
+        reference = None
+    if not is_object(reference) or not all(isinstance(value, str) for value in reference.values()):
+        raise HTTPException(500, "500 Internal Server Error: original_ref is not a reference to a file.")
+    return reference
+
+
+def _stored(request: Request, fields: Mapping[str, Part], data: bytes) -> Response:
     kind = _text(fields, "type") or "input"
     if kind not in FOLDER_TYPES:
         raise HTTPException(500, "500 Internal Server Error: unknown type.")
-    if not part.filename:
-        return empty(400)
+    name, subfolder = _file(fields).filename or "", _text(fields, "subfolder")
     overwrite = _text(fields, "overwrite") in ("true", "1")
     try:
-        place = folders.store(part.data, part.filename, kind, _text(fields, "subfolder"), overwrite=overwrite)
+        place = state_of(request).folders.store(data, name, kind, subfolder, overwrite=overwrite)
     except (OutsideFolder, OSError):
         return empty(400)
     return json_answer({"name": place.filename, "subfolder": place.subfolder, "type": place.type})
@@ -91,4 +132,5 @@ def _text(fields: Mapping[str, Part], name: str) -> str:
 ROUTES = [
     Route("/view", view),
     Route("/upload/image", upload_image, methods=["POST"]),
+    Route("/upload/mask", upload_mask, methods=["POST"]),
 ]
