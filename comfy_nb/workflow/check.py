@@ -21,6 +21,8 @@ SHOWN = 3
 """Nearest names in one sentence."""
 
 _ANY = ("*", "COMFY_MATCHTYPE_V3")
+# Classes whose own check agrees to every value: of this one, people write the list of choices themselves.
+_TAKES_ALL = ("CustomCombo",)
 _HELD = ("INT", "FLOAT", "STRING", "BOOLEAN", "COMBO")
 
 
@@ -88,7 +90,10 @@ def _node_faults(
             continue
         value = node["inputs"][name]
         link = read_link(value)
-        message = _value_fault(spec, value) if link is None else _link_fault(prompt, link, spec, known)
+        if link is not None:
+            message = _link_fault(prompt, link, spec, known)
+        else:
+            message = None if node["class_type"] in _TAKES_ALL else _value_fault(spec, value)
         if message:
             yield name, message
 

@@ -26,6 +26,9 @@ __all__ = ["MAX_BYTES", "Loaded", "Source", "clean", "read"]
 MAX_BYTES = 64 * 1024 * 1024
 """The largest JSON file or text that is read, in bytes."""
 
+MAX_VALUES = 2_000_000
+"""The most values in one JSON text: small ones take fifty times their text in memory, and seconds to make."""
+
 MAX_PATH = 4096
 """A text longer than this is JSON, not a path."""
 
@@ -195,6 +198,8 @@ def _as_ui(data: object) -> dict[str, object] | None:
 def _parse(data: bytes, what: str) -> object:
     if len(data) > MAX_BYTES:
         raise NotAWorkflow(f"{what} is larger than {MAX_BYTES // 1024**2} MB, too large for a workflow")
+    if sum(map(data.count, (b",", b"[", b"{"))) > MAX_VALUES:  # an estimate before anything is made of it
+        raise NotAWorkflow(f"{what} holds more than {MAX_VALUES:,} values, too many for a workflow")
     if not data.strip():
         raise NotAWorkflow(f"{what} is empty")
     try:

@@ -430,6 +430,19 @@ def test_a_gigabyte_is_refused_by_its_size(tmp_path):
     assert peak < 200 << 20
 
 
+@pytest.mark.parametrize("value", ["[]", "{}", '{"a": 1}', "1"])
+def test_many_small_values_are_refused_before_they_are_made(value):
+    text = f'{{"nodes": [{", ".join([value] * 2_100_000)}]}}'
+    tracemalloc.start()
+    try:
+        with pytest.raises(NotAWorkflow, match="more than 2,000,000 values"):
+            Workflow.load(text)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 2.1 * len(text)
+
+
 def test_a_key_that_is_there_twice():
     with pytest.raises(NotAWorkflow, match="'1' is there twice in one object"):
         Workflow.load('{"1": {"class_type": "A", "inputs": {}}, "1": {"class_type": "B", "inputs": {}}}')
