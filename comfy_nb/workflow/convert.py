@@ -27,8 +27,8 @@ __all__ = ["Converted", "convert"]
 MAX_DEPTH = 50
 """How deep sub-graphs may stand in each other."""
 
-# §9.3 step 7: "own title or the display name". For these the English names of front end 1.49 differ from what
-# the server says, and the front end's win.
+# §9.3 step 7: "own title or the display name". Front end 1.49 has English names of its own for 823 classes; for
+# these, and no others, they differ from what a server 0.33 says, and the front end's win.
 _FRONT_END_NAMES = {
     "ByteDance2ReferenceNode": "ByteDance Seedance 2.5 Reference to Video",
     "ByteDanceSeedreamNodeV2": "ByteDance Seedream 4.5 & 5.0",

@@ -27,7 +27,7 @@ _ADDED: Mapping[str, InputSpec] = {
     "SaveGLB": InputSpec("image", "PREVIEW_3D", {"default": ""}),
     "Preview3D": InputSpec("image", "PREVIEW_3D", {"default": ""}),
 }
-# The buttons above the viewer of a class that loads 3D models; like all buttons, each holds a fixed text.
+# §9.3 step 4 again: the buttons above the viewer of a class that loads 3D models have names, and a fixed text each.
 _BUTTONS_3D = {
     "upload 3d model": "upload3dmodel",
     "upload extra resources": "uploadExtraResources",
@@ -177,7 +177,9 @@ def _widgets(
         for button, text in _BUTTONS_3D.items():
             yield Slot(button, "BUTTON", None, values.take(button, text), is_socket=False)
     controls = _controls(spec, name)
-    if spec.type == "IMAGECOMPARE":  # never saved; both of its pictures are always empty when it is queued
+    if (
+        spec.type == "IMAGECOMPARE"
+    ):  # §9.3 step 4: a widget, but one that is never saved and empty when it is queued
         value: object = ["", ""]
     else:
         default = UNDEFINED if spec.default is None else spec.default
