@@ -171,7 +171,7 @@ class Client:
     def take_up(self, prompt: Prompt) -> None:
         """Follow a prompt that is at the server, by queue and history; what becomes of it comes as events."""
         self._prompts[prompt.id] = prompt
-        prompt.sent = True
+        prompt.sent = prompt.unwatched = True
         prompt.feed(ev.Submitted())
         prompt.feed(ev.Warned(TAKEN_UP))
         self._start(self.reconcile(), "look")
@@ -232,11 +232,15 @@ class Client:
     def _on_link(self, line: Line, link: ev.Link, note: str) -> None:
         line.tell(link, note)
         if line is self._line:
-            for prompt in [p for p in self._prompts.values() if not p.sent]:
+            for prompt in self._lineless():
                 prompt.feed(ev.LinkChanged(link, note))
         self._wake.set()
         if link == "connected":  # also when nobody was told that it had been away
             self._queue_moved()
+
+    def _lineless(self) -> list[Prompt]:
+        """The prompts that no line hears of: not sent yet, or taken up."""
+        return [p for p in self._prompts.values() if not any(p.id in line.prompts for line in self._lines)]
 
     def _on_message(self, line: Line, message: wire.Message) -> None:
         if isinstance(message, wire.Status):

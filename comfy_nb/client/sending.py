@@ -59,6 +59,11 @@ class Sender:
             prompt.doubt = error
         except ConnectionFailed as error:
             self._refuse(prompt, error)
+        except Exception as error:  # a fault of ours; nobody is to wait for ever because of it
+            log.exception("comfy_nb: %s could not be sent", prompt.id)
+            prompt.doubt = ComfyError(f"A fault in comfy_nb kept the job from being sent: {error!r}.")
+            if not prompt.sent:
+                self._refuse(prompt, prompt.doubt)
         finally:
             prompt.posting = False
 
@@ -109,6 +114,7 @@ class Sender:
                 # Nothing was sent. The socket will notice in a moment that the server is away, or it is back by then.
                 prompt.sent = False
                 line.prompts.pop(prompt.id, None)
+                prompt.feed(ev.LinkChanged(line.link, "waiting for the server: it refuses connections"))
             else:
                 return
             await asyncio.sleep(pause)

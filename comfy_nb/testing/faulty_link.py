@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
-import contextlib
+import inspect
 import re
-import socket
 import struct
 import threading
 from collections import Counter
@@ -21,16 +20,16 @@ from typing import Literal, Self
 from urllib.parse import urlsplit
 
 from comfy_nb.errors import ComfyError
+from comfy_nb.testing.plumbing import abort, one_request, say, split_frames
 
 __all__ = ["Answer", "Cut", "FaultyLink"]
 
 LIMIT = 10.0  # seconds that starting, ending and any command may take
-MAX_HEAD = 64 << 10  # bytes of a request's first lines
 
 Cut = Literal["clean", "reset", "half-open"]
 
 
-@dataclass
+@dataclass(frozen=True, slots=True)
 class Answer:
     """What the link itself answers to `count` calls whose first line begins with `call`, such as "GET /api/queue".
 
@@ -53,6 +52,7 @@ class _Pair:
     websocket: bool
     dead: bool = False  # half-open: both sides believe that it is there
     mute: bool = False  # open, and the server says nothing more on it
+    over: asyncio.Event = field(default_factory=asyncio.Event)
     tasks: list[asyncio.Task[None]] = field(default_factory=list["asyncio.Task[None]"])
 
 
@@ -60,22 +60,32 @@ class FaultyLink:
     """Serves on a free port of 127.0.0.1, from `with` to the end of its block, and passes everything on to a server.
 
     Hand `url` to the client. `target` is the server's address and may be changed, for a server that was restarted
-    elsewhere. `delay` holds every piece back for so many seconds, `chop` cuts pieces to so many bytes (0: leaves them).
-    `down` refuses new connections. `copies` says of each message of a websocket how often the client gets it. All may
-    be set at any time, from any thread; `counts` tells what was done. Raises `ComfyError` if starting, ending or a
-    command takes over 10 seconds.
+    elsewhere. `delay` holds every piece back for so many seconds, one after another, as a slow line does; `chop` cuts
+    pieces to so many bytes (0: leaves them), and `lump` makes one piece of all that comes within so many seconds.
+    `copies` says of each message of a websocket how often the client gets it, and is called on the link's own thread.
+    All may be set at any time; `counts` tells what was done. Requests with a body must say its length. Raises
+    `ComfyError` if starting, ending or a command takes over 10 seconds.
+
+    ```python
+    with FaultyLink(server.url) as link, cn.connect(link.url) as comfy:
+        job = comfy.submit(workflow)
+        link.cut("half-open")
+        job.result(60)
+    ```
     """
 
     def __init__(self, target: str) -> None:
         self.target = target
         self.delay = 0.0
         self.chop = 0
-        self.down = False
+        self.lump = 0.0
         self.copies: Callable[[bytes], int] | None = None
         self.counts: Counter[str] = Counter()
         self.url = ""
-        self._answers: list[Answer] = []
+        self._listener: asyncio.Server | None = None
+        self._answers: Counter[Answer] = Counter()  # and how often each is still to be given
         self._pairs: set[_Pair] = set()
+        self._serving: set[asyncio.Task[None]] = set()
         self._flowing = asyncio.Event()
         self._ready: concurrent.futures.Future[asyncio.AbstractEventLoop] = concurrent.futures.Future()
         self._end = asyncio.Event()
@@ -84,8 +94,15 @@ class FaultyLink:
     # -- from tests --------------------------------------------------------------------------------------------
 
     def cut(self, how: Cut = "clean") -> None:
-        """Lose every connection that is open: with a good-bye, with a reset, or without anybody noticing."""
+        """Lose every connection that is open: with a good-bye, with a reset, or without anybody noticing.
+
+        Of half-open ones each side learns nothing about the other, also not that it has closed, until `notice()`.
+        """
         self._do(lambda: self._cut(how))
+
+    def notice(self) -> None:
+        """Let client and server find out which connections are half-open."""
+        self._do(lambda: [self._drop(pair) for pair in list(self._pairs) if pair.dead])
 
     def mute(self) -> None:
         """Let every websocket that is open stay open, and pass nothing on from the server but answers to pings."""
@@ -99,9 +116,17 @@ class FaultyLink:
         """Let go of what was held back."""
         self._do(self._flowing.set)
 
+    def refuse(self) -> None:
+        """Refuse new connections, as if no server ran there, until `accept()`."""
+        self._do(self._refuse)
+
+    def accept(self) -> None:
+        """Take connections again, at the same address."""
+        self._do(self._listen)
+
     def answer(self, answer: Answer) -> None:
         """Answer some calls in the server's place."""
-        self._do(lambda: self._answers.append(answer))
+        self._do(lambda: self._answers.update({answer: answer.count}))
 
     def forgive(self) -> None:
         """Answer no more calls in the server's place."""
@@ -109,7 +134,7 @@ class FaultyLink:
 
     @property
     def open(self) -> int:
-        """How many connections pass through."""
+        """How many connections pass through, half-open ones included."""
         return len(self._pairs)
 
     def __enter__(self) -> Self:
@@ -125,10 +150,16 @@ class FaultyLink:
         if self._thread.is_alive():
             raise ComfyError(f"The link did not end within {LIMIT:g} seconds.")
 
-    def _do(self, work: Callable[[], None]) -> None:
-        done: concurrent.futures.Future[None] = concurrent.futures.Future()
-        self._ready.result(LIMIT).call_soon_threadsafe(lambda: done.set_result(work()))
-        done.result(LIMIT)
+    def _do(self, work: Callable[[], object]) -> None:
+        async def obey() -> None:
+            result = work()
+            if inspect.isawaitable(result):
+                await result
+
+        try:
+            asyncio.run_coroutine_threadsafe(obey(), self._ready.result(LIMIT)).result(LIMIT)
+        except TimeoutError:
+            raise ComfyError(f"The link did not obey within {LIMIT:g} seconds.") from None
 
     # -- on its own thread -------------------------------------------------------------------------------------
 
@@ -137,23 +168,37 @@ class FaultyLink:
 
     async def _run(self) -> None:
         self._flowing.set()
-        server = await asyncio.start_server(self._accept, "127.0.0.1", 0)
-        self.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        await self._listen()
         self._ready.set_result(asyncio.get_running_loop())
         await self._end.wait()
-        server.close()
+        self._refuse()
         self._cut("reset")
+        for task in self._serving:
+            task.cancel()
+        await asyncio.gather(*self._serving, return_exceptions=True)
+
+    async def _listen(self) -> None:
+        if self._listener is None:
+            port = urlsplit(self.url).port or 0
+            self._listener = await asyncio.start_server(self._take, "127.0.0.1", port)
+            self.url = f"http://127.0.0.1:{self._listener.sockets[0].getsockname()[1]}"
+
+    def _refuse(self) -> None:
+        if self._listener is not None:
+            self._listener.close()
+            self._listener = None
+            self.counts["refused"] += 1
 
     def _cut(self, how: Cut) -> None:
         for pair in list(self._pairs):
-            self.counts[f"cut {how}"] += 1
+            self.counts[how] += 1
             if how == "half-open":
                 pair.dead = True
             elif how == "clean" and pair.websocket:
                 pair.client.write(b"\x88\x02" + struct.pack(">H", 1001))  # "going away"
                 self._drop(pair)
             else:
-                _abort(pair.client)
+                abort(pair.client)
                 self._drop(pair)
 
     def _mute(self) -> None:
@@ -164,19 +209,20 @@ class FaultyLink:
 
     def _drop(self, pair: _Pair) -> None:
         self._pairs.discard(pair)
+        pair.over.set()
         for task in pair.tasks:
             task.cancel()
         for writer in (pair.client, pair.server):
             writer.close()
 
-    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    def _take(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.create_task(self._serve_one(reader, writer))
+        self._serving.add(task)
+        task.add_done_callback(self._serving.discard)
+
+    async def _serve_one(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
-            if self.down:
-                self.counts["refused"] += 1
-                _abort(writer)
-                return
-            head = await reader.readuntil(b"\r\n\r\n")
-            await self._serve(head, reader, writer)
+            await self._serve(await reader.readuntil(b"\r\n\r\n"), reader, writer)
         except (OSError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
             pass  # one side went away, which is what this is about
         finally:
@@ -188,7 +234,7 @@ class FaultyLink:
         length = re.search(rb"(?i)\r\ncontent-length: *(\d+)", head)
         body = await reader.readexactly(int(length[1])) if length else b""
         if answer is not None and not answer.passed_on:
-            await _say(writer, answer.status)
+            await say(writer, answer.status)
             return
         address = urlsplit(self.target)
         from_server, to_server = await asyncio.open_connection(address.hostname, address.port)
@@ -197,25 +243,27 @@ class FaultyLink:
         self._pairs.add(pair)
         try:
             # One request each: the next call comes on a connection of its own.
-            to_server.write((head if websocket else _closing(head)) + body)
+            to_server.write((head if websocket else one_request(head)) + body)
             if answer is not None:
                 await from_server.readuntil(b"\r\n\r\n")
-                await _say(writer, answer.status)
+                await say(writer, answer.status)
                 return
             pair.tasks = [
                 asyncio.create_task(self._up(pair, reader)),
                 asyncio.create_task(self._down(pair, from_server)),
             ]
             await asyncio.wait(pair.tasks, return_when=asyncio.FIRST_COMPLETED)
+            if pair.dead:
+                await pair.over.wait()
         finally:
             self._drop(pair)
             await asyncio.gather(*pair.tasks, return_exceptions=True)
 
     def _answer_to(self, head: bytes) -> Answer | None:
         call = head.decode("latin-1")
-        answer = next((a for a in self._answers if a.count > 0 and call.startswith(a.call)), None)
+        answer = next((a for a in +self._answers if call.startswith(a.call)), None)
         if answer is not None:
-            answer.count -= 1
+            self._answers[answer] -= 1
             self.counts[f"answered {answer.status}"] += 1
         return answer
 
@@ -224,13 +272,16 @@ class FaultyLink:
             await self._pass(pair, pair.server, data)
 
     async def _down(self, pair: _Pair, reader: asyncio.StreamReader) -> None:
+        rest = b""
         if pair.websocket:
             await self._pass(pair, pair.client, await reader.readuntil(b"\r\n\r\n"))
-            while True:
-                frame = await _frame(reader)
-                for _ in range(self._copies_of(pair, frame)):
-                    await self._pass(pair, pair.client, frame)
-        while data := await reader.read(1 << 16):
+        while True:
+            await asyncio.sleep(self.lump)
+            if not (data := await reader.read(1 << 16)):
+                return
+            if pair.websocket:
+                frames, rest = split_frames(rest + data)
+                data = b"".join(frame * self._copies_of(pair, frame) for frame in frames)
             await self._pass(pair, pair.client, data)
 
     def _copies_of(self, pair: _Pair, frame: bytes) -> int:
@@ -245,7 +296,7 @@ class FaultyLink:
         return copies
 
     async def _pass(self, pair: _Pair, writer: asyncio.StreamWriter, data: bytes) -> None:
-        size = self.chop or len(data)
+        size = self.chop or len(data) or 1
         for start in range(0, len(data), size):
             if self.delay:
                 await asyncio.sleep(self.delay)
@@ -254,37 +305,3 @@ class FaultyLink:
                 continue
             writer.write(data[start : start + size])
             await writer.drain()
-
-
-async def _frame(reader: asyncio.StreamReader) -> bytes:
-    """One whole frame as a server sends it: unmasked (RFC 6455, 5.2)."""
-    head = await reader.readexactly(2)
-    length = head[1] & 0x7F
-    if length >= 126:
-        more = await reader.readexactly(2 if length == 126 else 8)
-        head, length = head + more, int.from_bytes(more)
-    return head + await reader.readexactly(length)
-
-
-def _closing(head: bytes) -> bytes:
-    head = re.sub(rb"(?i)\r\nconnection:[^\r]*", b"", head)
-    return head.replace(b"\r\n", b"\r\nConnection: close\r\n", 1)
-
-
-async def _say(writer: asyncio.StreamWriter, status: int) -> None:
-    if status == 0:
-        _abort(writer)
-        return
-    writer.write(f"HTTP/1.1 {status} Fault\r\nContent-Length: 0\r\nConnection: close\r\n\r\n".encode())
-    with contextlib.suppress(OSError):
-        await writer.drain()
-
-
-def _abort(writer: asyncio.StreamWriter) -> None:
-    """Close with a reset."""
-    transport = writer.transport
-    sock = transport.get_extra_info("socket")
-    if sock is not None:
-        with contextlib.suppress(OSError):
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-    transport.abort()

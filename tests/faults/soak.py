@@ -1,0 +1,348 @@
+"""A seeded soak: random schedules of faults and submits between the real client and embedded servers.
+
+``make soak N=10000`` or ``python -m tests.faults.soak 10000 --seed 0``. Each schedule sends one to three jobs through
+a `FaultyLink` while faults come at random moments; then everything is well again, and each job must end, as the
+server's own diary says, with the server's own pictures. Delays of the client are shortened, in the same order.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import random
+import resource
+import sys
+import threading
+import time
+import uuid
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Any
+
+import httpx2
+import psutil
+
+from comfy_nb import events as ev
+from comfy_nb.client.address import Address
+from comfy_nb.client.client import Client
+from comfy_nb.client.loop import get_loop
+from comfy_nb.client.prompt import Prompt
+from comfy_nb.testing import Answer, FaultyLink
+from comfy_nb.workflow.plan import make_plan
+from tests.faults.host import HostProcess, digest
+from tests.faults.stand import SHORT, graph
+
+LIMIT = 30.0  # seconds after the last fault in which every job must have ended
+SPAN = 0.35  # seconds over which a schedule's events are spread
+ENDS = {"execution_success": "succeeded", "execution_error": "failed", "execution_interrupted": "cancelled"}
+CALLS = (
+    "POST /api/prompt",
+    "GET /api/queue",
+    "GET /api/history",
+    "GET /api/view",
+    "POST /api/jobs",
+    "GET /api/ws",
+)
+FAULTS = (
+    "clean", "reset", "half-open", "mute", "stall", "delay", "chop", "lump", "drop", "double",
+    "answer", "answer", "refuse", "restart", "remove", "clear",
+)  # fmt: skip
+
+
+@dataclass
+class Report:
+    """What a soak found."""
+
+    schedules: int = 0
+    jobs: int = 0
+    outcomes: Counter[str] = field(default_factory=Counter)
+    faults: Counter[str] = field(default_factory=Counter)
+    wrong: list[str] = field(default_factory=list)
+    hangs: list[str] = field(default_factory=list)
+    foreign: list[str] = field(default_factory=list)
+    frames: int = 0
+    left: str = ""
+
+    @property
+    def good(self) -> bool:
+        return not (self.wrong or self.hangs or self.foreign)
+
+
+def random_graph(rng: random.Random, seed: int) -> dict[str, Any]:
+    """A small run that no server has done before, and sometimes one that fails in a node."""
+    made = graph(rng.choice((1, 2, 4, 8, 16)), seed)
+    if rng.random() < 0.06:  # passes validation, and is more than the server holds
+        made["5"]["inputs"] |= {"width": 16384, "height": 16384, "batch_size": 64}
+    return made
+
+
+class Lane:
+    """One server, one link and one client after another, on which schedules run."""
+
+    def __init__(self, index: int, host: HostProcess, turn: asyncio.Lock, report: Report) -> None:
+        self.index, self.host, self.turn, self.report = index, host, turn, report
+        self.link = FaultyLink(host.urls[index])
+        self.client: Client | None = None
+        self.uses = self.seed = 0
+        self.asked: set[str] = set()  # whom to stop
+
+    async def ask(self, do: str) -> Any:
+        async with self.turn:
+            return await asyncio.to_thread(self.host.ask, do, self.index)
+
+    async def run(self, seed: int) -> None:
+        """One schedule, from its first submit to the verdict."""
+        rng, self.seed = random.Random(seed), seed
+        client = await self._client()
+        prompts: list[Prompt] = []
+        events = [(rng.uniform(0, SPAN), "submit") for _ in range(rng.randint(1, 3))]
+        events += [(rng.uniform(0, SPAN), rng.choice(FAULTS)) for _ in range(rng.randint(1, 4))]
+        if rng.random() < 0.3:
+            events.append((rng.uniform(0, SPAN), "interrupt"))
+        began = time.monotonic()
+        for at, what in sorted(events):
+            await asyncio.sleep(max(0.0, began + at - time.monotonic()))
+            await self._do(what, rng, client, prompts)
+        self._heal()
+        if rng.random() < 0.5:
+            self.link.notice()
+        hung = await self._all_ended(prompts)
+        self.link.notice()
+        diary = await self.ask("diary")
+        self._judge(seed, prompts, hung, diary)
+
+    async def _client(self) -> Client:
+        if self.client is not None and self.uses >= 10:
+            await self.close()
+        if self.client is None:
+            self.client = Client(Address.parse(self.link.url), get_loop(), patience=SHORT)
+            await asyncio.wrap_future(get_loop().run(self.client.open()))
+            self.uses = 0
+        self.uses += 1
+        return self.client
+
+    async def close(self) -> None:
+        if self.client is not None:
+            await asyncio.wrap_future(get_loop().run(self.client.close()))
+            self.client = None
+
+    async def _do(self, what: str, rng: random.Random, client: Client, prompts: list[Prompt]) -> None:
+        if what == "submit":
+            api = random_graph(rng, 10 * self.seed + len(prompts))
+            prompt = Prompt(make_plan(api, str(uuid.uuid4())), api, checked=False)
+            prompts.append(prompt)
+            get_loop().call(client.submit, prompt)
+            return
+        if what == "interrupt":
+            if prompts:
+                chosen = rng.choice(prompts)
+                self.asked.add(chosen.id)
+                get_loop().call(client.interrupt, chosen)
+            return
+        self.report.faults[what] += 1
+        link = self.link
+        match what:
+            case "clean" | "reset" | "half-open":
+                link.cut(what)
+            case "mute":
+                link.mute()
+            case "stall":
+                link.stall()
+                asyncio.get_running_loop().call_later(rng.uniform(0.02, 0.3), link.resume)
+            case "delay":
+                link.delay = rng.uniform(0.001, 0.01)
+            case "chop":
+                link.chop = rng.choice((37, 1000))
+            case "lump":
+                link.lump = rng.uniform(0.01, 0.1)
+            case "drop" | "double":
+                share, other = rng.uniform(0.05, 0.6), random.Random(rng.random())
+                times = 0 if what == "drop" else 2
+                link.copies = lambda _: times if other.random() < share else 1
+            case "answer":
+                status = rng.choice((0, 429, 500, 503))
+                passed_on = rng.random() < 0.5 and status != 429
+                link.answer(Answer(rng.choice(CALLS), status, rng.randint(1, 3), passed_on))
+            case "refuse":
+                link.refuse()
+                link.cut(rng.choice(("clean", "reset", "half-open")))
+            case "restart":
+                link.target = await self.ask("restart")
+            case "remove":
+                if prompts:
+                    await self._post("queue", {"delete": [rng.choice(prompts).id]})
+            case "clear":
+                await self._post("history", {"clear": True})
+            case _:
+                raise ValueError(what)
+
+    async def _post(self, route: str, body: dict[str, Any]) -> None:
+        """Somebody else does something to the server, past the link."""
+        async with httpx2.AsyncClient(trust_env=False) as http:
+            await http.post(f"{self.link.target}/api/{route}", json=body)
+
+    def _heal(self) -> None:
+        link = self.link
+        link.delay, link.chop, link.lump, link.copies = 0.0, 0, 0.0, None
+        link.accept()
+        link.forgive()
+        link.resume()
+
+    async def _all_ended(self, prompts: list[Prompt]) -> list[Prompt]:
+        """Wait for all; returns those that do not end."""
+        loop, news = asyncio.get_running_loop(), asyncio.Event()
+
+        def note(_: ev.Event) -> None:
+            loop.call_soon_threadsafe(news.set)
+
+        stops = [prompt.listen(note) for prompt in prompts]
+        try:
+            async with asyncio.timeout(LIMIT):
+                while any(not prompt.run.ended for prompt in prompts):
+                    await news.wait()
+                    news.clear()
+        except TimeoutError:
+            pass
+        finally:
+            for stop in stops:
+                stop()
+        return [prompt for prompt in prompts if not prompt.run.ended]
+
+    def _judge(self, seed: int, prompts: list[Prompt], hung: list[Prompt], diary: dict[str, Any]) -> None:
+        report = self.report
+        report.schedules += 1
+        report.jobs += len(prompts)
+        for prompt in prompts:
+            status = prompt.run.status
+            story = [line for line in diary["lines"] if line[1] in (prompt.id, "all")]
+            about = f"seed {seed}: {status} ({prompt.run.cause or prompt.run.failure}), server: {story}"
+            report.outcomes[status] += 1
+            if prompt in hung:
+                report.hangs.append(f"{about} link {prompt.run.link} {prompt.run.link_note}")
+                continue
+            allowed, files = verdict(story, prompt.id in self.asked)
+            if status not in allowed:
+                report.wrong.append(f"{about}; allowed: {allowed}")
+            shown = [digest(frame.blob.data) for frame in prompt.frames]
+            got = [digest(result.blob.data) for result in prompt.results if result.blob is not None]
+            report.frames += len(shown)
+            if not set(shown) <= set(diary["frames"].get(prompt.id, [])) or not set(got) <= set(files):
+                report.foreign.append(about)
+            gone = any(event in ("forgot", "restarted") for event, _, _ in story[_ended_at(story) :])
+            if status == "succeeded" and not gone and sorted(got) != sorted(files):
+                report.wrong.append(f"{about}; results {got} instead of {files}")
+            for frame in prompt.frames:
+                frame.blob.free()
+
+
+def _ended_at(story: list[list[Any]]) -> int:
+    return next((place for place, line in enumerate(story) if line[0] == "ended"), len(story))
+
+
+def verdict(story: list[list[Any]], stop_asked: bool) -> tuple[set[str], list[str]]:
+    """What may have become of a job of which the server tells this story, and the pictures that it made."""
+    events = [line[0] for line in story]
+    if "put" not in events:  # the server never had it
+        return ({"failed", "cancelled"} if stop_asked else {"failed"}), []
+    if events.count("put") > 1:
+        return set(), []
+    later = story[events.index("put") :]
+    events = [line[0] for line in later]
+    allowed: set[str] = set()
+    files: list[str] = []
+    if "ended" in events:
+        end = later[events.index("ended")][2]
+        allowed.add(ENDS[end["how"]])
+        files = end["files"]
+        later = later[events.index("ended") + 1 :]
+        if not any(line[0] in ("forgot", "restarted") for line in later):
+            return allowed, files
+    if "removed" in events and stop_asked:
+        return {"cancelled", "lost"} if "restarted" in events else {"cancelled"}, files
+    # Gone without a trace: whoever has asked to stop it while it waited cannot tell why.
+    return allowed | {"lost"} | ({"cancelled"} if stop_asked else set()), files
+
+
+async def soak(count: int, first_seed: int, lanes: int, report: Report, *, progress: bool = False) -> None:
+    """Run schedules with the seeds from `first_seed` on."""
+    host = HostProcess(lanes)
+    turn = asyncio.Lock()
+    seeds = iter(range(first_seed, first_seed + count))
+
+    async def drive(lane: Lane) -> None:
+        for seed in seeds:
+            try:
+                await lane.run(seed)
+            except Exception as error:  # noqa: BLE001 - the other lanes go on, and the report says it
+                report.wrong.append(f"seed {seed}: the schedule itself failed: {error!r}")
+                lane.client = None
+            if progress and report.schedules % 100 == 0:
+                print(
+                    f"{report.schedules} schedules, {len(report.wrong)} wrong, {len(report.hangs)} hang",
+                    file=sys.stderr,
+                    flush=True,
+                )
+        await lane.close()
+
+    driven = [Lane(index, host, turn, report) for index in range(lanes)]
+    try:
+        for lane in driven:
+            lane.link.__enter__()
+        await asyncio.gather(*map(drive, driven))
+    finally:
+        for lane in driven:
+            lane.link.__exit__(None, None, None)
+        host.close()
+    report.left = await left_over()
+
+
+async def left_over() -> str:
+    """What is left of it all in this process: tasks on the loop, threads, sockets."""
+
+    async def tasks() -> list[str]:
+        return [t.get_name() for t in asyncio.all_tasks() if t is not asyncio.current_task()]
+
+    deadline = time.monotonic() + 10
+    while True:
+        links = [c for c in psutil.Process().net_connections("inet") if c.status != "TIME_WAIT"]
+        ours = ("comfy_nb-loop", "comfy_nb-callback", "comfy_nb-worker", "MainThread", "asyncio_")
+        threads = [t.name for t in threading.enumerate() if not t.name.startswith(ours)]
+        running = await asyncio.wrap_future(get_loop().run(tasks()))
+        if not (links or threads or running) or time.monotonic() > deadline:
+            return f"{len(running)} tasks, {len(threads)} threads, {len(links)} sockets"
+        await asyncio.sleep(0.05)
+
+
+def table(report: Report, seconds: float, first_seed: int) -> str:
+    kinds = ", ".join(f"{kind} {count}" for kind, count in sorted(report.faults.items()))
+    outcomes = ", ".join(f"{kind} {count}" for kind, count in sorted(report.outcomes.items()))
+    rows = [
+        ("schedules", f"{report.schedules} (seeds {first_seed} to {first_seed + report.schedules - 1})"),
+        ("jobs", f"{report.jobs} ({outcomes})"),
+        ("faults", f"{sum(report.faults.values())} ({kinds})"),
+        ("wrong or missing outcomes", len(report.wrong)),
+        ("hangs", len(report.hangs)),
+        ("foreign frames or pictures", f"{len(report.foreign)} (of {report.frames} frames)"),
+        ("left over", report.left),
+        ("peak RSS", f"{resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024} MB"),
+        ("time", f"{seconds:.0f} s"),
+    ]
+    return "\n".join(f"| {name} | {value} |" for name, value in rows)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("count", type=int)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--lanes", type=int, default=6)
+    arguments = parser.parse_args()
+    report, began = Report(), time.monotonic()
+    asyncio.run(soak(arguments.count, arguments.seed, arguments.lanes, report, progress=True))
+    for line in (*report.wrong, *report.hangs, *report.foreign):
+        print(line)
+    print(table(report, time.monotonic() - began, arguments.seed))
+    return 0 if report.good else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

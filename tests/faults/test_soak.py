@@ -1,0 +1,49 @@
+"""A few schedules of the soak, always the same ones. ``make soak N=10000`` runs as many as you like."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from tests.faults.soak import FAULTS, Report, soak, table, verdict
+
+SEEDS = range(60)
+
+
+@pytest.mark.timeout(120)
+def test_no_schedule_of_faults_and_submits_ends_wrong() -> None:
+    report = Report()
+    asyncio.run(soak(len(SEEDS), SEEDS[0], 4, report))
+    print(table(report, 0.0, SEEDS[0]))
+    assert (report.wrong, report.hangs, report.foreign) == ([], [], [])
+    assert (report.schedules, report.left) == (len(SEEDS), "0 tasks, 0 threads, 0 sockets")
+    assert set(report.faults) == set(FAULTS)
+    assert report.frames > report.jobs
+
+
+PUT, TOOK, FORGOT = ["put", "a", None], ["took", "a", None], ["forgot", "a", None]
+RESTARTED, REMOVED = ["restarted", "all", None], ["removed", "a", None]
+DONE = ["ended", "a", {"how": "execution_success", "files": ["x"]}]
+STOPPED = ["ended", "a", {"how": "execution_interrupted", "files": []}]
+
+
+@pytest.mark.parametrize(
+    ("story", "stop_asked", "allowed"),
+    [
+        ([], False, {"failed"}),
+        ([PUT, TOOK, DONE], False, {"succeeded"}),
+        ([PUT, TOOK, DONE], True, {"succeeded"}),
+        ([PUT, TOOK, STOPPED], True, {"cancelled"}),
+        ([PUT, REMOVED], True, {"cancelled"}),
+        ([PUT, REMOVED], False, {"lost"}),
+        ([PUT, TOOK, RESTARTED], False, {"lost"}),
+        ([RESTARTED, PUT, TOOK, DONE], False, {"succeeded"}),
+        ([PUT, TOOK, DONE, FORGOT], False, {"succeeded", "lost"}),
+        ([PUT, PUT, TOOK, DONE], False, set()),
+    ],
+)
+def test_the_verdict_allows_no_more_than_the_story_does(
+    story: list[list[object]], stop_asked: bool, allowed: set[str]
+) -> None:
+    assert verdict(story, stop_asked)[0] == allowed
