@@ -22,6 +22,8 @@ import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from comfy_nb.server.names import WORLDS
+
 __all__ = ["main"]
 
 # Once asked to end, open requests and a running step get this many seconds.
@@ -41,6 +43,12 @@ def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
         type=_step_time,
         default=0.12,
         help="seconds that a sampling step takes at least (0 to 2)",
+    )
+    parser.add_argument(
+        "--world",
+        choices=WORLDS,
+        default=WORLDS[0],
+        help="what checkpoints with names of well-known models stand for (default: %(default)s)",
     )
     parser.add_argument(
         "--preview-method",
@@ -84,6 +92,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     try:
         listener = socket.create_server(("127.0.0.1", arguments.port))
+        # Inherited by what it accepts: asyncio forgets those, and half of an answer would wait 40 ms for the other.
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     except OSError as error:
         print(f"Cannot listen on 127.0.0.1:{arguments.port}: {error.strerror}.", file=sys.stderr)
         return 1
@@ -111,6 +121,7 @@ def _serve(listener: socket.socket, folder: Path, arguments: argparse.Namespace,
 
     from comfy_nb.server.app import create_app  # noqa: PLC0415
     from comfy_nb.server.files import Folders  # noqa: PLC0415
+    from comfy_nb.server.worlds import make_usual  # noqa: PLC0415
 
     class Server(uvicorn.Server):
         """Says where it serves, once it does."""
@@ -123,6 +134,7 @@ def _serve(listener: socket.socket, folder: Path, arguments: argparse.Namespace,
 
     # Not an argument, because every user of a machine sees those.
     token = (os.environ.get(TOKEN) or secrets.token_urlsafe(24)) if arguments.token else None
+    make_usual(arguments.world)
     app = create_app(
         Folders(folder),
         step_time=arguments.step_time,
