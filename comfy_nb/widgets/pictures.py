@@ -6,13 +6,13 @@ Slow (files, decoding, encoding): for the workers.
 from __future__ import annotations
 
 import io
-import warnings
 from dataclasses import dataclass
 from typing import Any
 
 from PIL import Image
 
 from comfy_nb.errors import OutputError
+from comfy_nb.outputs import open_picture
 from comfy_nb.widgets.source import ShownOutput
 
 __all__ = ["message_of", "poster", "thumbnail"]
@@ -26,7 +26,7 @@ JPEG_SIDES = (1024, 768, 512, 384, 256, 128, 64)  # pixels
 MAX_TEXT = 100_000  # characters of a text that is shown
 KINDS = {"image", "text", "video", "audio"}
 
-UNREADABLE = (OSError, ValueError, SyntaxError, Image.DecompressionBombError, Image.DecompressionBombWarning)
+UNREADABLE = (OSError, ValueError, SyntaxError, Image.DecompressionBombError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +70,7 @@ def message_of(output: ShownOutput) -> tuple[dict[str, Any], list[bytes]]:
 def poster(output: ShownOutput) -> bytes:
     """A thumbnail of an image in WebP, up to 384 pixels wide and high; empty if it cannot be read."""
     try:
-        picture = _open(output.data)
+        picture = open_picture(output.data)
         return _webp(picture, POSTER_SIDE)
     except (OutputError, *UNREADABLE):
         return b""
@@ -79,7 +79,7 @@ def poster(output: ShownOutput) -> bytes:
 def thumbnail(data: bytes, side: int, limit: int) -> bytes:
     """A thumbnail in WebP, up to `side` pixels wide and high and `limit` bytes long; empty if it cannot be read."""
     try:
-        picture = _open(data)
+        picture = open_picture(data)
         for share, quality in ((1, 82), (1, 60), (0.75, 50), (0.5, 40)):
             made = _webp(picture, int(side * share), quality)
             if len(made) <= limit:
@@ -92,7 +92,7 @@ def thumbnail(data: bytes, side: int, limit: int) -> bytes:
 def jpeg(data: bytes, limit: int) -> bytes:
     """A picture as JPEG of at most `limit` bytes, as large as that allows; empty if it cannot be done."""
     try:
-        picture = _open(data)
+        picture = open_picture(data)
         picture.draft("RGB", (JPEG_SIDES[0], JPEG_SIDES[0]))  # lets JPEG decode at a fraction of its size
         picture = _on_white(picture)
         for side in JPEG_SIDES:
@@ -121,7 +121,7 @@ def _clipped(text: str) -> str:
 
 def _shown(data: bytes) -> Shown | None:
     try:
-        picture = _open(data)
+        picture = open_picture(data)
         width, height = picture.size
         small = len(data) <= MAX_BYTES and width * height <= MAX_PIXELS
         if small and picture.format in SHOWN_FORMATS:
@@ -129,12 +129,6 @@ def _shown(data: bytes) -> Shown | None:
         return Shown(_webp(picture, MAX_SIDE), "image/webp", width, height, max(width, height) > MAX_SIDE)
     except UNREADABLE:
         return None
-
-
-def _open(data: bytes) -> Image.Image:
-    with warnings.catch_warnings():
-        warnings.simplefilter("error", Image.DecompressionBombWarning)
-        return Image.open(io.BytesIO(data))
 
 
 def _webp(picture: Image.Image, side: int, quality: int = 85) -> bytes:
