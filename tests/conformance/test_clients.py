@@ -1,7 +1,8 @@
 """Client libraries that know nothing of us work against the embedded server.
 
-Each lives in an environment of its own under .venvs/, and reaches nothing but loopback. The server is told to show
-no previews by itself, as ComfyUI is unless asked: some of these libraries take every binary message for a result.
+Each lives in an environment of its own under .venvs/, made of the versions in clients/*.txt, and reaches nothing but
+loopback. The server is told to show no previews by itself, as ComfyUI is unless asked: some of these libraries take
+every binary message for a result.
 """
 
 import fcntl
@@ -22,26 +23,20 @@ ROOT = Path(__file__).parents[2]
 SCRIPTS = Path(__file__).parent / "clients"
 WORKFLOW = ROOT / "tests" / "data" / "workflows" / "default.json"
 
-VERSIONS = {
-    "simplified": "comfy-api-simplified==1.6.0",
-    "cli": "comfy-cli==1.23.0",
-    "script": "comfy-script[default]==0.6.1",
-    "plain": "websocket-client==1.9.0",
-}
-
 
 def environment(name: str) -> Path:
     """The programs of a library's environment, made if it is missing."""
+    pins = SCRIPTS / f"{name}.txt"
     folder = ROOT / ".venvs" / f"client-{name}"
     folder.parent.mkdir(exist_ok=True)
     with folder.with_suffix(".lock").open("w") as guard:
         fcntl.flock(guard, fcntl.LOCK_EX)  # two test workers may ask at once
         made = folder / "made-from.txt"
-        if not made.exists() or made.read_text() != VERSIONS[name]:
+        if not made.exists() or made.read_text() != pins.read_text():
             subprocess.run([sys.executable, "-m", "venv", "--clear", folder], check=True)
             pip = [folder / "bin" / "python", "-m", "pip", "install", "-qq", "--disable-pip-version-check"]
-            subprocess.run([*pip, VERSIONS[name]], check=True)
-            made.write_text(VERSIONS[name])
+            subprocess.run([*pip, "-r", pins], check=True)
+            made.write_text(pins.read_text())
     return folder / "bin"
 
 
