@@ -228,6 +228,16 @@ def test_a_picture_that_would_fill_the_memory_is_not_decoded(talker, side):
     assert time.monotonic() - started < 5
 
 
+@pytest.mark.parametrize("depth", [101, 955, 960, 2000, 1_000_000])
+@pytest.mark.parametrize("key", ["prompt", "extra_data"])
+def test_what_is_nested_too_deeply_does_not_spoil_the_history_for_others(talker, key, depth):
+    body = json.dumps({"prompt": {}, "client_id": talker.client_id, key: {"1": 0}})
+    body = body.replace('{"1": 0}', '{"1": ' + "[" * depth + "]" * depth + "}")
+    assert talker.http.post("/prompt", content=body).status_code == 500
+    for path in ("/queue", "/history", "/api/jobs"):
+        assert talker.http.get(path).status_code == 200
+
+
 def test_a_part_whose_header_is_endless_is_left_out(talker):
     head = b'Content-Disposition: form-data; name="image"; filename="x.png"' + b';"' * 500_000
     body = b"--b\r\n" + head + b"\r\n\r\ndata\r\n--b--"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from typing import Any
 
@@ -9,10 +10,12 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
-from comfy_nb.server.shapes import is_object
+from comfy_nb.server.shapes import is_list, is_object
 from comfy_nb.server.state import MAX_UPLOAD
 
 __all__ = ["empty", "json_answer", "read_body", "read_json", "read_object"]
+
+MAX_DEPTH = 100
 
 
 def json_answer(content: Any, status_code: int = 200) -> Response:
@@ -38,11 +41,27 @@ async def read_body(request: Request) -> bytes:
 
 
 async def read_json(request: Request) -> Any:
-    """The body as JSON, whatever its content type; HTTP 500 if it is none, as on the original."""
+    """The body as JSON, whatever its content type; HTTP 500 if it is none, as on the original, or too deep."""
     try:
-        return json.loads(await read_body(request))
+        found = json.loads(await read_body(request))
     except (ValueError, RecursionError) as error:
         raise HTTPException(500, "500 Internal Server Error: the body is not JSON.") from error
+    if _is_deep(found):
+        raise HTTPException(500, "500 Internal Server Error: the body is nested too deeply.")
+    return found
+
+
+def _is_deep(value: Any) -> bool:
+    """Whether it is so deep that it could be read but, inside a history, not be written again."""
+    level: list[Any] = [value]
+    for _ in range(MAX_DEPTH):
+        inside = (
+            each.values() if is_object(each) else each for each in level if is_object(each) or is_list(each)
+        )
+        level = [*itertools.chain.from_iterable(inside)]
+        if not level:
+            return False
+    return True
 
 
 async def read_object(request: Request) -> dict[str, Any]:
