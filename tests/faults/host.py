@@ -30,6 +30,8 @@ from comfy_nb.server.queue import QueuedPrompt
 from comfy_nb.server.state import ServerState
 from comfy_nb.wire import messages as wire
 
+FLOOD = b"\x00\x00\x00\x63" + bytes(64 << 10)  # a binary message of a kind that nobody knows
+
 
 def digest(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()[:24]
@@ -41,9 +43,9 @@ class Diary:
     def __init__(self) -> None:
         self.lines: list[tuple[str, str, Any]] = []
         self.frames: dict[str, list[str]] = {}
-        self.sent = self.peak = (
-            0  # bytes handed to websockets, and the most that waited to be taken by a client
-        )
+        self.sent = 0  # bytes for websockets
+        self.peak = 0  # the most that waited at any moment to be taken by a client
+        self.flooding = False
 
     def watch(self, state: ServerState, folder: Path) -> None:
         """Write down what this server does from now on."""
@@ -100,7 +102,7 @@ class Diary:
         def on_send(message: str | bytes, sid: str | None = None) -> None:
             self.sent += len(message)
             if isinstance(message, bytes):
-                parsed = wire.parse(message)
+                parsed = None if message is FLOOD else wire.parse(message)
                 if isinstance(parsed, wire.PreviewImage | wire.PreviewWithMetadata):  # the worker sends them
                     self.frames.setdefault(running[0].prompt_id, []).append(digest(parsed.image))
             send(message, sid)
@@ -131,6 +133,8 @@ class Server(uvicorn.Server):
 
     def watch(self, diary: Diary, hub: Hub) -> None:
         """Look at the send queues a hundred times a second: of our hub, of the transport, and of the system."""
+        if diary.flooding:
+            hub.send(FLOOD)
         queued = sum(peer._backlog for peer in hub._peers.values())
         for connection in self.server_state.connections:
             transport = connection.transport
@@ -205,6 +209,9 @@ class Host:
                 diary, self.diaries[index].lines = self.diaries[index].lines, []
                 frames, self.diaries[index].frames = self.diaries[index].frames, {}
                 return {"lines": diary, "frames": frames}
+            case {"do": "flood" | "calm" as what, "server": int(index)}:
+                self.diaries[index].flooding = what == "flood"
+                return None
             case {"do": "queues", "server": int(index)}:
                 seen = {"sent": self.diaries[index].sent, "peak": self.diaries[index].peak}
                 self.diaries[index].sent = self.diaries[index].peak = 0

@@ -5,22 +5,20 @@ $BUSY_SECONDS says how long it computes, by default 3 seconds.
 
 from __future__ import annotations
 
-import json
 import os
 import time
+from collections.abc import Iterator
 
-import httpx2
 import pytest
 from websockets.sync.client import connect
 
 import comfy_nb as cn
 from tests.client.helpers import LIMIT, until
 from tests.faults.host import HostProcess
-from tests.faults.stand import fetched, graph, until_step
+from tests.faults.stand import graph, until_step
 
 SECONDS = float(os.environ.get("BUSY_SECONDS", "3"))
-STEPS = round(100 * SECONDS)  # each takes 0.02 s at least
-SOME_FRAMES = 256 << 10  # bytes, on their way
+SLACK = 2 << 20  # bytes that may be on their way
 
 
 def compute(seconds: float) -> int:
@@ -31,33 +29,40 @@ def compute(seconds: float) -> int:
     return number
 
 
+@pytest.fixture
+def flood(host: HostProcess) -> Iterator[None]:
+    """The server sends 64 kB to everybody, a hundred times a second: more than any buffer takes."""
+    host.ask("flood", 0)
+    yield
+    host.ask("calm", 0)
+
+
 @pytest.mark.timeout(60 + 4 * SECONDS)
-def test_the_servers_send_queue_stays_empty_while_the_kernel_computes(host: HostProcess) -> None:
+@pytest.mark.usefixtures("flood")
+def test_the_servers_send_queue_stays_empty_while_the_kernel_computes(
+    host: HostProcess, capfd: pytest.CaptureFixture[str]
+) -> None:
     with cn.connect(host.urls[0]) as comfy:
-        job = comfy.submit(graph(STEPS, size=512))
+        job = comfy.submit(graph(1000 + round(50 * SECONDS)))
         until_step(job, 5)
         host.ask("queues", 0)
         before = job.snapshot().step
         compute(SECONDS)
         queues = host.ask("queues", 0)
-        read = job.snapshot().step - before
-        print(f"{SECONDS:g} s busy: {queues}, {read} steps read")
-        assert queues["sent"] > 10 * SOME_FRAMES
-        assert queues["peak"] < SOME_FRAMES
-        assert read > 10 * SECONDS
+        steps = job.snapshot().step - before
+        with capfd.disabled():
+            print(f"\nbusy for {SECONDS:g} s: {queues} bytes, {steps} steps heard of")
+        assert queues["sent"] > 2 * SLACK
+        assert queues["peak"] < SLACK
+        assert steps > 5 * SECONDS
         job.interrupt()
         with pytest.raises(cn.JobCancelled):
             job.result(LIMIT)
-        assert fetched(job) == []
 
 
+@pytest.mark.usefixtures("flood")
 def test_a_client_that_does_not_read_is_seen_there(host: HostProcess) -> None:
-    url = host.urls[0]
-    with connect(f"ws{url.removeprefix('http')}/ws?clientId=idle", proxy=None, max_queue=1) as socket:
-        socket.send(json.dumps({"type": "feature_flags", "data": {"supports_preview_metadata": True}}))
+    address = host.urls[0].replace("http", "ws")
+    with connect(f"{address}/ws?clientId=idle", proxy=None, max_queue=1, close_timeout=0.1):
         host.ask("queues", 0)
-        with httpx2.Client(base_url=f"{url}/api", trust_env=False) as http:
-            body = {"prompt": graph(1000, size=512), "client_id": "idle"}
-            prompt_id = http.post("/prompt", json=body).json()["prompt_id"]
-            until(lambda: host.ask("queues", 0)["peak"] > SOME_FRAMES, limit=30)
-            http.post(f"/jobs/{prompt_id}/cancel")
+        until(lambda: host.ask("queues", 0)["peak"] > SLACK, limit=30)

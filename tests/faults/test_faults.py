@@ -24,8 +24,8 @@ def ends_well(stand: Stand, job: cn.Job) -> None:
     assert job.status == "succeeded"
     assert stand.story(job) == ONCE
     assert fetched(job) == stand.files(job) != []
-    assert set(shown(job)) <= set(stand.frames[job.id])
-    assert job.snapshot().note == ""
+    assert set(shown(job)) <= set(stand.frames.get(job.id, []))  # cached: none
+    assert job.snapshot().note in ("", "cached: nothing had to be computed")
 
 
 # -- connections that are lost ---------------------------------------------------------------------------------
