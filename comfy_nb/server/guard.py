@@ -71,12 +71,7 @@ class Guard:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass on, or refuse."""
         answer = self._refusal(Headers(scope=scope)) if scope["type"] in ("http", "websocket") else None
-        if answer is None:
-            await self._app(scope, receive, send)
-            return
-        if scope["type"] == "websocket":
-            await receive()  # the request to connect, which the answer is for
-        await answer(scope, receive, send)
+        await (self._app if answer is None else answer)(scope, receive, send)
 
     def _refusal(self, headers: Headers) -> PlainTextResponse | None:
         reason = refusal(headers)

@@ -82,7 +82,8 @@ def resolve_input(scope: Scope, node_id: str, index: int) -> Link | Value | None
             return found
         scope, node_id, index = found
         wanted = kind if scope.graph.nodes[node_id].type == REROUTE else None
-    raise NotAWorkflow(f"the links into node {clip(scope.path + node_id)} lead in a circle")
+    where = clip(scope.path + node_id)
+    raise NotAWorkflow(f"the links into node {where} lead in a circle, or through {MAX_HOPS:,} nodes")
 
 
 def _host_value(scope: Scope, node_id: str, index: int) -> Value | None:

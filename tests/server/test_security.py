@@ -17,6 +17,8 @@ from urllib.parse import quote
 
 import httpx2
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from PIL import Image
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
@@ -24,6 +26,7 @@ from websockets.sync.client import connect
 from comfy_nb.client.credentials import basic
 from comfy_nb.server.process import EmbeddedServer
 from tests.server.talk import Json, Talker, text_to_image
+from tests.unit.spoiling import spoiled
 
 SECRET = "only for those who may see it"  # noqa: S105 - the text of a file
 TOKEN = "correct horse é"  # noqa: S105 - of a server that lives for one test
@@ -260,6 +263,54 @@ def test_a_message_that_is_too_large_ends_its_socket_only(server, talker):
     with pytest.raises(ConnectionClosed):
         send_too_much(server.url)
     talker.run(text_to_image(steps=1))
+
+
+# Wrong types
+
+BODY = {
+    "prompt": text_to_image(steps=1, seed=5),
+    "number": 3,
+    "front": False,
+    "prompt_id": None,
+    "extra_data": {"preview_method": "none", "extra_pnginfo": {"workflow": {"id": "w"}}, "step_time": 0},
+    "partial_execution_targets": ["9"],
+    "client_id": "somebody",
+}
+BODIES: list[tuple[str, Json]] = [
+    ("/prompt", BODY),
+    ("/queue", {"clear": False, "delete": ["a", "b"]}),
+    ("/history", {"clear": False, "delete": ["a", "b"]}),
+    ("/interrupt", {"prompt_id": "a"}),
+    ("/api/jobs/cancel", {"job_ids": ["11111111-1111-4111-8111-111111111111"]}),
+    ("/free", {"unload_models": True}),
+    ("/settings", {"Comfy.TutorialCompleted": True}),
+]
+
+
+@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.sampled_from(BODIES), st.integers(0, 10**9))
+def test_wrong_types_anywhere_harm_nobody(talker, route, seed):
+    path, body = route
+    reply = talker.http.post(path, content=json.dumps(spoiled({"body": body}, seed)["body"]))
+    asked = (path, seed)
+    assert reply.status_code in (200, 400, 500), asked
+    assert reply.status_code < 500 or reply.text.startswith("500 Internal Server Error: "), asked
+    for listing in ("/queue", "/history", "/api/jobs", "/settings", "/api/prompt"):
+        assert talker.http.get(listing).status_code == 200, asked
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/prompt", {**BODY, "number": 10**400}),
+        ("/prompt", {**BODY, "number": float("nan")}),
+        ("/prompt", {**BODY, "partial_execution_targets": 9}),
+        ("/queue", {"delete": 5}),
+        ("/history", {"delete": {"a": 1}}),
+    ],
+)
+def test_what_makes_no_sense_is_refused_as_the_original_does(talker, path, body):
+    assert talker.http.post(path, content=json.dumps(body)).status_code == 500
 
 
 # The token

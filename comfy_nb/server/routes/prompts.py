@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 import uuid
 from typing import Any
@@ -13,7 +14,7 @@ from starlette.routing import Route
 
 from comfy_nb.server.queue import QueuedPrompt
 from comfy_nb.server.routes.answers import empty, json_answer, read_json, read_object
-from comfy_nb.server.shapes import is_object
+from comfy_nb.server.shapes import is_list, is_object
 from comfy_nb.server.state import ServerState, state_of
 from comfy_nb.server.validation import Refusal, problem, validate
 
@@ -55,7 +56,10 @@ def _accept(state: ServerState, body: Any, counter: int) -> tuple[QueuedPrompt, 
         raise HTTPException(500, "500 Internal Server Error: the prompt is not a JSON object.")
     prompt_id = _prompt_id(body.get("prompt_id"))
     extra_data = _extra_data(body)
-    verdict = validate(prompt, state.folders, body.get("partial_execution_targets"))
+    targets: Any = body.get("partial_execution_targets")
+    if targets is not None and not is_list(targets):
+        raise HTTPException(500, "500 Internal Server Error: partial_execution_targets is not a list.")
+    verdict = validate(prompt, state.folders, targets)
     return QueuedPrompt(
         _number(body, counter), prompt_id, prompt, extra_data, verdict.outputs
     ), verdict.node_errors
@@ -65,9 +69,12 @@ def _number(body: dict[str, Any], counter: int) -> float:
     if "number" not in body:
         return -counter if body.get("front") else counter
     try:
-        return float(body["number"])
-    except (TypeError, ValueError) as error:
-        raise HTTPException(500, "500 Internal Server Error: number is not a number.") from error
+        number = float(body["number"])
+    except (TypeError, ValueError, OverflowError):
+        number = math.nan
+    if math.isnan(number):
+        raise HTTPException(500, "500 Internal Server Error: number is not a number.")
+    return number
 
 
 def _prompt_id(given: Any) -> str:
@@ -125,9 +132,17 @@ async def post_queue(request: Request) -> Response:
     queue, body = state_of(request).queue, await read_object(request)
     if body.get("clear"):
         queue.clear()
-    for prompt_id in body.get("delete") or ():
+    for prompt_id in _named(body):
         queue.delete(prompt_id)
     return empty()
+
+
+def _named(body: dict[str, Any]) -> list[str]:
+    """The prompts that are to be deleted; HTTP 500 if that is no list, and what is no id is none of them."""
+    given: Any = body.get("delete") or []
+    if not is_list(given):
+        raise HTTPException(500, "500 Internal Server Error: delete is not a list.")
+    return [each for each in given if isinstance(each, str)]
 
 
 async def post_interrupt(request: Request) -> Response:
@@ -173,7 +188,7 @@ async def post_history(request: Request) -> Response:
     queue, body = state_of(request).queue, await read_object(request)
     if body.get("clear"):
         queue.forget_all()
-    for prompt_id in body.get("delete") or ():
+    for prompt_id in _named(body):
         queue.forget(prompt_id)
     return empty()
 
