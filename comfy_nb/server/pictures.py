@@ -21,6 +21,9 @@ PREVIEW_SIZE = 512
 PREVIEW_QUALITY = 95
 PIXELS = NDArray[np.uint8]
 
+# Pillow knows many more, and has other programs read some of them.
+FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF")
+
 MAX_PIXELS = 50_000_000
 """The largest picture that is decoded for /view or a mask: 200 MB as RGBA."""
 
@@ -50,7 +53,7 @@ def save_png(pixels: PIXELS, path: Path, metadata: Mapping[str, Any], compress_l
 
 def read_image(path: Path) -> tuple[PIXELS, NDArray[np.float32]]:
     """(pixels [1, H, W, 3], mask [1, H, W]); the mask is 1 - alpha, all zeros without alpha."""
-    with Image.open(path) as file:
+    with Image.open(path, formats=FORMATS) as file:
         image = ImageOps.exif_transpose(file)
         pixels = np.asarray(image.convert("RGB"), np.uint8)[None]
         if "A" not in image.getbands() and "transparency" not in image.info:
@@ -91,13 +94,12 @@ def with_alpha(original: Path, mask: bytes) -> bytes:
 
     Raises OSError for what is no picture, ValueError if one is too large or the sizes differ.
     """
-    with Image.open(original) as file:
-        texts = {key: value for key, value in file.info.items() if isinstance(value, str)}
     image = _decoded(original).convert("RGBA")
     image.putalpha(_decoded(io.BytesIO(mask)).convert("RGBA").getchannel("A"))
     info = PngInfo()
-    for key, value in texts.items():
-        info.add_text(str(key), value)
+    for key, value in image.info.items():
+        if isinstance(value, str):
+            info.add_text(str(key), value)
     buffer = io.BytesIO()
     image.save(buffer, "PNG", pnginfo=info, compress_level=4)
     return buffer.getvalue()
@@ -106,11 +108,11 @@ def with_alpha(original: Path, mask: bytes) -> bytes:
 def _decoded(source: Path | io.BytesIO) -> Image.Image:
     """A picture as RGB or RGBA; a bomb is refused by the size that its header says."""
     try:
-        with Image.open(source) as file:
+        with Image.open(source, formats=FORMATS) as file:
             if file.width * file.height > MAX_PIXELS:
                 raise ValueError(f"{file.width}x{file.height} is more than {MAX_PIXELS:,} pixels")
             return file.convert("RGBA" if "A" in file.getbands() else "RGB")
-    except Image.DecompressionBombError as error:
+    except (Image.DecompressionBombError, SyntaxError) as error:  # so does Pillow call some damage
         raise ValueError(str(error)) from error
 
 
