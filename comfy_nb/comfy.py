@@ -329,36 +329,43 @@ def connect(
 
 
 _demo_lock = threading.Lock()
-_demo: tuple[EmbeddedServer, Comfy] | None = None
+_demos: dict[
+    str, tuple[EmbeddedServer, Comfy]
+] = {}  # by world, so that running the cell again starts no more
 
 
-def demo(*, step_time: float | None = None) -> Comfy:
+def demo(*, world: str = "landscapes", step_time: float | None = None) -> Comfy:
     """Start the embedded server and connect to it: real diffusion, exact, without weights or GPU.
 
-    `step_time` is how many seconds each sampler step takes at least, so that people can watch: 0 to 2, by default
-    $COMFY_NB_STEP_TIME or 0.12. There is one server per process: called again, also with another `step_time`, this
-    gives the same connection as long as it is open. The server ends with this process.
+    `world` is what a workflow's checkpoint stands for: "landscapes", ten million pictures that it composes;
+    "textures", which grow from small patches; "memorise", some landscapes that it knows by heart. Each server also has
+    all of them, as checkpoints whose names begin with demo-. `step_time` is how many seconds each sampler step takes at
+    least, so that people can watch: 0 to 2, by default $COMFY_NB_STEP_TIME or 0.12. There is one server per world and
+    process: called again, also with another `step_time`, this gives the same connection as long as it is open. The
+    servers end with this process. Raises ValueError for an unknown world, and `ConnectionFailed` if it does not start.
     """
-    global _demo  # noqa: PLW0603 - one per process, so that running the cell again starts no second server
     check_kernel()
-    from comfy_nb.server.process import EmbeddedServer  # noqa: PLC0415 - the demo extra loads when it is wanted
+    from comfy_nb.server.names import WORLDS  # noqa: PLC0415 - the demo extra loads when it is wanted
+    from comfy_nb.server.process import EmbeddedServer  # noqa: PLC0415
 
+    if world not in WORLDS:
+        raise ValueError(f"world={world!r} is none of {', '.join(map(repr, WORLDS))}.")
     with _demo_lock:
-        if _demo is not None:
-            server, comfy = _demo
+        if world in _demos:
+            server, comfy = _demos[world]
             if not comfy.closed and server.running:
                 return comfy
             comfy.close()
             server.close()
-            _demo = None
+            del _demos[world]
         seconds = _default_step_time() if step_time is None else step_time
-        server = EmbeddedServer.start(step_time=seconds)
+        server = EmbeddedServer.start(step_time=seconds, options=["--world", world])
         try:
             comfy = connect(server.url)
         except BaseException:
             server.close()
             raise
-        _demo = (server, comfy)
+        _demos[world] = (server, comfy)
         return comfy
 
 

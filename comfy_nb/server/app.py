@@ -77,7 +77,7 @@ async def _worker(app: Starlette) -> AsyncGenerator[None]:
 
 def _warm_up() -> None:
     """Build the world and its tables for the usual canvas, while the first client is still connecting."""
-    world = load_world("landscapes")
+    world = load_world()
     world.mixture(world.empty(512, 512, 1).shape, ())
 
 

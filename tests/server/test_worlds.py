@@ -8,9 +8,13 @@ import threading
 import numpy as np
 import pytest
 
+import comfy_nb as cn
+from comfy_nb.errors import ConnectionFailed
 from comfy_nb.server.diffusion.guidance import basic_guider
 from comfy_nb.server.diffusion.sampling import ksampler
-from comfy_nb.server.worlds import WORLDS, load_world
+from comfy_nb.server.names import WORLDS as NAMES
+from comfy_nb.server.process import EmbeddedServer
+from comfy_nb.server.worlds import ABOUT, WORLDS, load_world, make_usual
 from comfy_nb.server.worlds.base import Known
 from comfy_nb.server.worlds.landscapes import scene
 from comfy_nb.server.worlds.landscapes.library import band_rows
@@ -18,6 +22,7 @@ from comfy_nb.server.worlds.memories import COUNT
 from comfy_nb.server.worlds.textures.patches import PATCH, PatchLibrary, level_at, look
 from comfy_nb.server.worlds.textures.styles import SIDE, STYLES
 from comfy_nb.server.worlds.textures.world import Textures
+from tests.server.talk import CHECKPOINT, talking, text_to_image
 
 
 def sample(world, prompt, *, size=256, batch=1, seed=1, cfg=4.0, **changes):
@@ -241,3 +246,56 @@ def test_known_pixels_lead_a_texture(textures):
 def test_a_texture_can_be_made_again(textures):
     one, other = (sample(world, "bricks", steps=5) for world in (textures, Textures()))
     np.testing.assert_array_equal(one, other)
+
+
+# Which world a workflow gets
+
+
+def decided(url: str, checkpoint: str) -> set[str]:
+    """What a sampler has to decide in the world that a checkpoint stands for."""
+    prompt = text_to_image(size=64, steps=1, text="castle, zebra")
+    prompt["4"]["inputs"]["ckpt_name"] = checkpoint
+    prompt["3"]["class_type"] = "KSamplerUndecided"
+    with talking(url) as talker:
+        prompt_id, _ = talker.run(prompt)
+        (step,) = talker.history(prompt_id)["outputs"]["3"]["undecided"]
+    return {factor["name"] for factor in step["factors"]}
+
+
+def test_a_server_has_all_worlds_and_its_own_for_well_known_names():
+    with EmbeddedServer.start(step_time=0, options=["--world", "textures"]) as server:
+        assert "style" in decided(server.url, CHECKPOINT)
+        assert "palette" in decided(server.url, "demo-landscapes.safetensors")
+        assert decided(server.url, "demo-memorise.safetensors") == {"picture"}
+        with talking(server.url) as talker:
+            node = talker.http.get("/object_info/CheckpointLoaderSimple").json()["CheckpointLoaderSimple"]
+    names, options = node["input"]["required"]["ckpt_name"]
+    assert names[:3] == [f"demo-{name}.safetensors" for name in NAMES]
+    assert "without weights" in options["tooltip"]
+    assert all(about in options["tooltip"] for about in ABOUT.values())
+
+
+def test_a_world_that_is_not_there_is_refused():
+    with pytest.raises(ConnectionFailed, match="invalid choice: 'moon'"):
+        EmbeddedServer.start(options=["--world", "moon"])
+    with pytest.raises(ValueError, match="no world 'moon'; there are landscapes, textures, memorise"):
+        make_usual("moon")
+    with pytest.raises(ValueError, match="world='moon' is none of 'landscapes', 'textures', 'memorise'"):
+        cn.demo(world="moon")
+
+
+def test_the_names_that_are_known_early_are_those_of_the_worlds():
+    assert tuple(WORLDS) == tuple(ABOUT) == NAMES
+
+
+def test_a_demo_per_world():
+    textures, again = (cn.demo(world="textures", step_time=0) for _ in range(2))
+    landscapes = cn.demo(step_time=0)
+    try:
+        assert textures is again
+        assert textures.url != landscapes.url
+        assert "style" in decided(textures.url, CHECKPOINT)
+        assert "palette" in decided(landscapes.url, CHECKPOINT)
+    finally:
+        textures.close()
+        landscapes.close()

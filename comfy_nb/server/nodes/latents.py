@@ -30,7 +30,7 @@ def _empty_latent(_context: Context, inputs: dict[str, Any]) -> NodeResult:
     width, height, batch = inputs["width"], inputs["height"], inputs["batch_size"]
     check_canvas(width, height, batch)
     # Latents are the same for every world.
-    return NodeResult(({"samples": load_world("landscapes").empty(width, height, batch)},))
+    return NodeResult(({"samples": load_world().empty(width, height, batch)},))
 
 
 def _decode(samples: Latent, vae: World, **_tiles: int) -> PIXELS:

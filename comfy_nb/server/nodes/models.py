@@ -7,19 +7,19 @@ from typing import Any
 
 from comfy_nb.server.nodes.base import Context, NodeClass, NodeResult, gives, gives_all
 from comfy_nb.server.nodes.fields import choice, number
-from comfy_nb.server.worlds import WORLDS, load_world
+from comfy_nb.server.worlds import ABOUT, load_world
 from comfy_nb.server.worlds.base import World
 
 __all__ = ["CHECKPOINTS", "LOADABLE", "NODES"]
 
-_WORLDS = {f"demo-{name}.safetensors": name for name in WORLDS}
+_WORLDS = {f"demo-{name}.safetensors": name for name in ABOUT}
 
 
-def _with_aliases(*names: str) -> Mapping[str, str]:
-    return {**_WORLDS, **dict.fromkeys(names, "landscapes")}
+def _with_aliases(*names: str) -> Mapping[str, str | None]:
+    return {**_WORLDS, **dict.fromkeys(names)}
 
 
-# The names under which ComfyUI's own templates ask for models are aliases, so that they run unmodified.
+# The names under which ComfyUI's own templates ask for models mean the usual world, so that they run unmodified.
 CHECKPOINTS = _with_aliases(
     "v1-5-pruned-emaonly-fp16.safetensors",
     "v1-5-pruned-emaonly.safetensors",
@@ -28,7 +28,7 @@ CHECKPOINTS = _with_aliases(
     "sd_xl_base_1.0.safetensors",
     "dreamshaper_8.safetensors",
 )
-LOADABLE: dict[str, Mapping[str, str]] = {
+LOADABLE: dict[str, Mapping[str, str | None]] = {
     "checkpoints": CHECKPOINTS,
     "diffusion_models": _with_aliases("z_image_turbo_bf16.safetensors"),
     "text_encoders": _with_aliases("qwen_3_4b.safetensors"),
@@ -46,7 +46,8 @@ CLIP_TYPES = [
 _ABOUT = (
     "Nothing is loaded: this is comfy_nb's embedded server, which samples known worlds of pictures exactly, "
     "without weights. The names that begin with demo- are those worlds; those of well-known models are only there "
-    "so that workflows run, and mean demo-landscapes."
+    "so that workflows run, and mean the world that the server was started with, by default demo-landscapes. "
+    + " ".join(f"{file}: {ABOUT[name]}" for file, name in _WORLDS.items())
 )
 _UNCHANGED = (
     "Passes the model on as it is: the embedded server's noise levels are always those of Stable Diffusion."

@@ -89,7 +89,8 @@ def _sample_watched(context: Context, inputs: dict[str, Any]) -> NodeResult:
 
 def _line(row: Mapping[str, Any]) -> str:
     factors = "  ".join(
-        f"{each['name']} {each['bits']:.2f} bit ({each['candidates'][0][0]})" for each in row["factors"]
+        f"{each['name']} {each['bits']:.2f} bit" + "".join(f" ({name})" for name, _ in each["candidates"][:1])
+        for each in row["factors"]
     )
     return f"{row['step']:3}  sigma {row['sigma']:7.3f}  {factors}"
 
