@@ -156,6 +156,8 @@ class FaultyLink:
             if inspect.isawaitable(result):
                 await result
 
+        if not self._thread.is_alive():
+            raise ComfyError("The link is not there: it passes things on inside its `with` block only.")
         try:
             asyncio.run_coroutine_threadsafe(obey(), self._ready.result(LIMIT)).result(LIMIT)
         except TimeoutError:

@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from tests.faults.soak import FAULTS, Report, soak, table, verdict
+from tests.faults.soak import FAULTS, Report, soak, verdict
 
 SEEDS = range(60)
 
@@ -15,7 +15,6 @@ SEEDS = range(60)
 def test_no_schedule_of_faults_and_submits_ends_wrong() -> None:
     report = Report()
     asyncio.run(soak(len(SEEDS), SEEDS[0], 4, report))
-    print(table(report, 0.0, SEEDS[0]))
     assert (report.wrong, report.hangs, report.foreign) == ([], [], [])
     assert (report.schedules, report.left) == (len(SEEDS), "0 tasks, 0 threads, 0 sockets")
     assert set(report.faults) == set(FAULTS)
