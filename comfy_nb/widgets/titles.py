@@ -73,8 +73,8 @@ def _title(plan: Plan, differing: set[str]) -> str:
     parts = [
         f"{label} {_value(plan.parameters[name])}" for name, label in zip(short, _labels(short), strict=True)
     ]
-    # When only a prompt differs, its first words are the title; when both do, they come first.
-    return ", ".join(parts if parts and len(short) == len(names) else [plan.title, *parts[: MAX_PARTS - 1]])
+    # Where a prompt differs, its first words are in the title; after the values, since a card cuts off what is long.
+    return ", ".join(parts if parts and len(short) == len(names) else [*parts[: MAX_PARTS - 1], plan.title])
 
 
 def _labels(names: Iterable[str]) -> list[str]:

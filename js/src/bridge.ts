@@ -53,7 +53,18 @@ function acknowledge(acks: Acks): void {
   );
   acks.painted.clear();
   const [model] = acks.models;
-  model?.send({ k: "seen", at });
+  if (model !== undefined) post(model, { k: "seen", at });
+}
+
+/** Whether the host took it: it throws while a kernel restarts, some moments before it says that the kernel is gone. */
+function post(model: AnyModel, content: object): boolean {
+  try {
+    model.send(content);
+    return true;
+  } catch (reason) {
+    console.debug("comfy_nb: the kernel cannot be reached", reason);
+    return false;
+  }
 }
 
 export class Bridge {
@@ -90,7 +101,7 @@ export class Bridge {
 
   /** Tell Python something, unless the widget is closed. */
   send(content: { readonly k: string; readonly [key: string]: unknown }): void {
-    if (!this.signal.aborted) this.model.send(content);
+    if (!this.signal.aborted && !post(this.model, content)) this.life.value = "gone";
   }
 
   /** A frame is on the screen. Told within 100 ms, in one message for all widgets of this page. */

@@ -42,6 +42,15 @@ test("a kernel that went away is noticed", () => {
   expect(bridge.life.value).toBe("gone");
 });
 
+test("a host that refuses what it is given has let go of the kernel", () => {
+  model.says({ k: "hi" });
+  bridge.seen(frame(1));
+  model.unreachable = true;
+  vi.advanceTimersByTime(200);
+  bridge.send({ k: "interrupt" });
+  expect(bridge.life.value).toBe("gone");
+});
+
 test("painted frames are told at most every 100 ms, the newest at last", () => {
   for (let n = 1; n <= 60; n++) {
     bridge.seen(frame(n));

@@ -39,6 +39,8 @@ export const RUNNING: State = {
 
 export class FakeModel {
   readonly sent: { k: string; [key: string]: unknown }[] = [];
+  /** As JupyterLab's are while a kernel restarts. */
+  unreachable = false;
   private readonly handlers = new Map<string, Handler[]>();
   private readonly values: Record<string, unknown>;
 
@@ -52,7 +54,10 @@ export class FakeModel {
       get: (key: string) => this.values[key],
       on: (name: string, handler: Handler) =>
         this.handlers.set(name, [...(this.handlers.get(name) ?? []), handler]),
-      send: (content: FakeModel["sent"][number]) => this.sent.push(content),
+      send: (content: FakeModel["sent"][number]) => {
+        if (this.unreachable) throw new Error("Cannot send");
+        this.sent.push(content);
+      },
     } as unknown as AnyModel;
   }
 

@@ -17,7 +17,7 @@ from tests.kernel.venvs import python_for
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(180)]
 
 MOMENT = 45_000  # ms: a hang guard for busy machines, no promise
-DARK = "JupyterLab Dark"
+DARK, LIGHT = "JupyterLab Dark", "JupyterLab Light"
 HIDE_SIDEBAR = """() => {
     const commands = window.jupyterapp.commands;
     if (commands.hasCommand("application:toggle-left-area") && window.jupyterapp.shell.leftCollapsed === false)
@@ -121,7 +121,11 @@ def _jupyter(browser: Browser, url: str, path: str, pages: str) -> Iterator[Host
         for index in range(2):
             shown.run_to_end(index)
         shown.page.evaluate(HIDE_SIDEBAR)
-        yield Host(shown.page, darken=lambda: shown.theme(DARK))
+        host = Host(shown.page, darken=lambda: shown.theme(DARK))
+        shown.theme(LIGHT)  # whatever the tests before had
+        host.card.wait_for(timeout=MOMENT)
+        host.until(lambda: host.card.evaluate(COLOURS)[0] > 0.9, "light paper")
+        yield host
         # Nobody wants to be asked about news before the first cell runs.
         assert shown.page.locator(".Toastify__toast, .jp-Notification-Toast").count() == 0
         assert shown.complaints == []

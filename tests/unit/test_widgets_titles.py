@@ -40,11 +40,11 @@ def test_equal_neighbours_keep_their_prompt():
     assert titles.title(2) == "a castle at sunset"
 
 
-def test_where_prompts_differ_their_words_come_first():
+def test_where_prompts_differ_too_their_words_come_after_the_values():
     titles = Titles()
     titles.add(1, plan(seed=1))
     titles.add(2, plan(seed=2, text="a rocket"))
-    assert titles.title(2) == "a rocket, seed 2"
+    assert titles.title(2) == "seed 2, a rocket"
 
 
 def test_a_given_title_stays_and_can_change():
