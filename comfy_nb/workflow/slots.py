@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from comfy_nb.workflow.classes import InputSpec, NodeClass
 from comfy_nb.workflow.ui import UiNode, UiSlot
+from comfy_nb.workflow.values import is_mapping
 
 __all__ = ["MISSING", "UNDEFINED", "Layout", "Slot", "lay_out", "misfits"]
 
@@ -193,6 +194,7 @@ def _widgets(
         is_dynamic_prompt=spec.type == "STRING" and spec.options.get("dynamicPrompts") is True,
         home=values.home if spec.type != "IMAGECOMPARE" else -1,
     )
+    yield from _refresh_button(spec, values)
     # §9.3: "dynamic combos add widgets depending on the value chosen".
     for inner in spec.branch(value):
         inner_name = f"{name}.{inner.name}"
@@ -200,6 +202,17 @@ def _widgets(
             yield from _widgets(inner, inner_name, values, saved, node_class)
         else:
             yield from _sockets(inner, inner_name, saved)
+
+
+def _refresh_button(spec: InputSpec, values: _Values) -> Iterator[Slot]:
+    """§9.3 step 4: a list that the page fetches itself has a button to fetch it again, with a name and a fixed text.
+
+    Before it stands a switch, whether to do so after every run, which is saved but never sent.
+    """
+    remote = spec.options.get("remote")
+    if is_mapping(remote) and remote.get("refresh_button"):
+        values.take("refresh after every run", default=False)
+        yield Slot("refresh", "BUTTON", None, values.take("refresh", "refresh"), is_socket=False)
 
 
 def _added(node: UiNode, values: _Values, choice: object) -> Iterator[Slot]:

@@ -182,6 +182,11 @@ def test_a_dynamic_combo_adds_the_inputs_of_what_is_chosen():
     }
 
 
+def test_the_button_of_a_list_that_the_page_fetches_is_sent():
+    graph = Builder().node(1, "LoadImageOutput", ["a.png [output]", False, "refresh", "image"]).graph()
+    assert inputs_of(graph, "1") == {"image": "a.png [output]", "refresh": "refresh"}
+
+
 def test_what_grew_keeps_its_names():
     graph = (
         Builder()
