@@ -103,6 +103,21 @@ def test_its_cancel_button_stops_the_run(page, server, shoot):
     shoot("stopped")
 
 
+def test_the_queue_panel_lists_what_waits_and_clears_it(page, server, shoot):
+    for seed in (10, 11, 12):
+        put(page, "KSampler", steps=400, seed=seed)
+        run(page)
+    active = page.get_by_test_id("queue-overlay-toggle")
+    expect(active).to_contain_text("3 active", timeout=LIMIT)
+    expect(page.get_by_text("1 running, 2 queued").first).to_be_visible(timeout=LIMIT)
+    shoot("waiting")
+    page.get_by_role("button", name="Clear queued").click()
+    expect(active).to_contain_text("1 active", timeout=LIMIT)
+    page.get_by_role("button", name="Cancel current run").click()
+    expect(active).to_contain_text("0 active", timeout=LIMIT)
+    shoot("cleared")
+
+
 def test_a_rejected_prompt_marks_its_node(page, server, shoot):
     put(page, "KSampler", sampler_name="no such solver", seed=3)
     run(page)
@@ -111,6 +126,15 @@ def test_a_rejected_prompt_marks_its_node(page, server, shoot):
     assert page.evaluate(MARKED) == ["KSampler"]
     assert last_end(server) == "execution_interrupted"
     shoot("rejected")
+
+
+def test_what_was_made_is_listed_when_the_page_comes_back(page, shoot):
+    page.reload()
+    page.wait_for_function(LOADED)
+    shoot("reloaded")
+    page.get_by_test_id("assets-tab-button").click()
+    expect(page.locator(".side-bar-panel img[src*='ComfyUI_00001_.png']").first).to_be_visible(timeout=LIMIT)
+    shoot("again")
 
 
 def test_settings_and_workflows_are_kept_by_the_server(page, server):
@@ -123,3 +147,18 @@ def test_settings_and_workflows_are_kept_by_the_server(page, server):
     assert (
         page.evaluate("async () => (await app.api.listUserDataFullInfo('workflows'))[0].path") == "mine.json"
     )
+
+
+def test_a_browser_that_has_the_token_works_as_before(browser, monkeypatch):
+    monkeypatch.setenv("COMFY_NB_TOKEN", "t0ken")
+    options = ["--frontend", "--token"]
+    with EmbeddedServer.start(step_time=0, options=options) as guarded:
+        context = browser.new_context(http_credentials={"username": "any", "password": "t0ken"})
+        shown = context.new_page()
+        shown.set_default_timeout(LIMIT)
+        shown.goto(guarded.url)
+        shown.wait_for_function(LOADED)
+        put(shown, "EmptySD3LatentImage", width=256, height=256)
+        run(shown)
+        shown.wait_for_function(f"() => ({PREVIEW})()?.startsWith('blob:')")  # what came over the socket
+        context.close()
