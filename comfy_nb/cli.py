@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import os
 import secrets
+import shutil
 import signal
 import sys
 from pathlib import Path
@@ -71,7 +72,7 @@ def doctor(parsed: argparse.Namespace) -> int:
     from comfy_nb.doctor import examine  # noqa: PLC0415
 
     if parsed.errors:
-        print((errors.__doc__ or "").strip())
+        print(errors.explain(_width()))
         return 0
     try:
         found = examine(Address.parse(parsed.url, verify=parsed.ca or True))
@@ -139,6 +140,11 @@ def _has_display() -> bool:
 
 def _needs_demo(error: ModuleNotFoundError) -> int:
     return _refuse(NEEDS_DEMO.format(missing=(error.name or str(error)).partition(".")[0]))
+
+
+def _width() -> int:
+    """Characters in a line of the terminal; not more than are easily read."""
+    return min(shutil.get_terminal_size().columns, 110)
 
 
 def _refuse(sentence: str) -> int:

@@ -1,34 +1,67 @@
-"""What people catch.
+"""What people catch, when it comes, and what it says.
 
-Every error of this package is a `ComfyError`; its text is one clear sentence that says what was wrong,
-where, and what to do next.
+Every error of this package is a `ComfyError`; its text is one clear sentence that says what was wrong, where, and
+what to do next (of a workflow with several faults, a line for each). Under each name stands such a sentence, with …
+for what differs; `comfy-nb doctor --errors` prints this table, and a test raises each of them.
 
-    ComfyError
-    ├── ConnectionFailed            no server there, wrong URL, refused, or not a ComfyUI
-    ├── ServerError                 the server answered something it should not (an HTTP 500, say)
-    ├── UnsupportedKernelError      this notebook kernel cannot carry live widgets
-    ├── NestingError                allow_nested_asyncio() cannot help here
-    ├── BlockingCallError           a blocking call of ours was made on our own loop thread
-    ├── WorkflowError (ValueError)  the workflow, before anything was sent
-    │   ├── NotAWorkflow            the file, text or picture holds no workflow that can be read
-    │   ├── WorkflowProblems        what the server would refuse, or nobody can convert; `.problems` by node
-    │   ├── UnknownNode (KeyError)  no node of that name; lists what there is
-    │   ├── UnknownInput (KeyError, AttributeError)   no input of that name; lists what there is
-    │   └── AmbiguousName           one name, several readings; shows them
-    ├── JobError                    what became of a started job; carries `.job_id`
-    │   ├── WorkflowInvalid         the server rejected the prompt; `.problems` names each node and input
-    │   ├── ExecutionFailed         a node failed while running; `.node_id`, `.label`, `.traceback`
-    │   ├── JobCancelled (concurrent.futures.CancelledError)   stopped on request
-    │   └── JobLost                 neither in the queue nor in the history; `.cause` is the likely reason
-    ├── JobNotStarted               result(), await or events() on a job that was never started
-    └── OutputError                 no such output, several where one was asked for, or not kept any more
-        └── NotOneImage             job.image of a job that made none, or several
+    ComfyError                                 any of these
+    ├── ConnectionFailed                       no server there, a wrong address, refused, or no ComfyUI
+    │       No ComfyUI answers at … (connection refused). Start it there, give its address to connect(), or try
+    │       comfy_nb.demo(), which needs none.
+    ├── ServerError                            the server answered something it should not, such as an HTTP 500
+    │       … answered GET /queue with HTTP 500.
+    ├── UnsupportedKernelError                 this notebook kernel cannot carry live widgets
+    │       ipykernel 7.0.1 loses what background threads send to widgets: install another version with `pip install
+    │       "ipykernel!=7.0.*"` and restart the kernel.
+    ├── NestingError                           allow_nested_asyncio() cannot help here
+    │       Neither nest_asyncio2 nor nest_asyncio is installed: install the first with `pip install nest-asyncio2`.
+    ├── BlockingCallError (RuntimeError)       a blocking call of ours was made on our own loop thread
+    │       job.result() waits, and was called on comfy_nb's own loop thread, where it would wait for itself: call it
+    │       from a callback or from your own code.
+    ├── WorkflowError (ValueError)             something about a workflow, before anything was sent
+    │   │       'KSampler' (node 3), input 'cfg' cannot hold a value of type object; allowed are text, numbers, true or
+    │   │       false, lists and dicts of these, and links; a picture or file is uploaded first, and its name set
+    │   ├── NotAWorkflow                       the file, text or picture holds no workflow that can be read
+    │   │       there is no file missing.json
+    │   ├── WorkflowProblems                   a workflow that cannot be converted as it is; `.problems` by node
+    │   │       … cannot be converted (strict=False leaves out what cannot): - NoSuchClass (node 1): the server has no
+    │   │       class 'NoSuchClass'; it was left out
+    │   ├── UnknownNode (KeyError)             no node of that name; lists those that there are, the nearest first
+    │   │       there is no node 'KSamplr'; the nodes are 'KSampler' (node 3), …
+    │   ├── UnknownInput (KeyError, AttributeError)   no input of that name; lists those that there are
+    │   │       'KSampler' (node 3) has no input 'cgf'; its inputs are 'cfg', …
+    │   └── AmbiguousName                      one name, several readings; shows them
+    │           'CLIPTextEncode' can mean 'CLIP Text Encode (Positive)' (node 6, CLIPTextEncode), 'CLIP Text Encode
+    │           (Negative)' (node 7, CLIPTextEncode); use the id, such as '6'
+    ├── JobError                               any end of a started job but success; carries `.job_id`
+    │   ├── WorkflowInvalid                    the server rejected it, or would; `.problems` has each node and input
+    │   │       The server rejected 'beautiful scenery nature glass bottle landscape…'; nothing ran. - KSampler (node
+    │   │       3), input 'cfg': 900.0 is too big (allowed: 0.0 to 100.0)
+    │   ├── ExecutionFailed                    a node failed while it ran; `.node_id`, `.label`, `.traceback`
+    │   │       Empty Latent Image failed: A picture of 16384x16384 pixels is too large for the embedded server: …
+    │   ├── JobCancelled (concurrent.futures.CancelledError)   it was stopped on request, before or while it ran
+    │   │       'a lighthouse' was cancelled: interrupted at step … of ….
+    │   └── JobLost                            neither in the queue nor in the history; `.cause` is the likely reason
+    │           There is no job '11111111-1111-4111-8111-111111111111': it is neither in the queue nor in the history of …
+    ├── JobNotStarted (RuntimeError)           result(), await or events() on a job that was never started
+    │       This job was never started, so result() has nothing to wait for: call job.start() first.
+    ├── OutputError (LookupError)              no such output, or its bytes are not kept any more
+    │   │       'Nope' has put out nothing, and no node has that name. There are outputs of: 'Save Image'.
+    │   └── NotOneImage                        job.image of a job that made none, or several
+    │           There are 2 images here, where .image wants exactly one: .images has them all.
+    └── UnknownJob (LookupError)               no job of that name on a board, or several
+            No job is called 'nope'. The newest on this board: 'a lighthouse'.
+
+Besides these, `TimeoutError` and `KeyboardInterrupt` end a wait and not its job, and `TypeError` and `ValueError` come
+for arguments that make no sense.
 """
 
 from __future__ import annotations
 
 import concurrent.futures
-from dataclasses import dataclass
+import re
+import textwrap
+from dataclasses import dataclass, replace
 
 __all__ = [
     "AmbiguousName",
@@ -47,12 +80,17 @@ __all__ = [
     "Problem",
     "ServerError",
     "UnknownInput",
+    "UnknownJob",
     "UnknownNode",
     "UnsupportedKernelError",
     "WorkflowError",
     "WorkflowInvalid",
     "WorkflowProblems",
+    "explain",
+    "explained",
 ]
+
+_ROW = re.compile(r"    ([ │├└─]*)([A-Z]\w+)(?: \(([\w., ]+)\))? {2,}(\S.*)")
 
 
 class ComfyError(Exception):
@@ -188,3 +226,46 @@ class OutputError(ComfyError, LookupError):
 
 class NotOneImage(OutputError):
     """One image was asked for, but the job made none or several; `.images` has them all."""
+
+
+class UnknownJob(ComfyError, LookupError):
+    """No job of that name is on the board, or several are; the text lists some."""
+
+
+@dataclass(frozen=True, slots=True)
+class Explained:
+    """One row of the table at the top: an error, when it comes, and what it says; `also` is what else catches it."""
+
+    name: str
+    depth: int
+    also: str
+    when: str
+    says: str
+
+
+def explained() -> tuple[Explained, ...]:
+    """The table in this module's docstring, row by row; nothing if Python was told to leave docstrings out."""
+    rows: list[Explained] = []
+    table = (__doc__ or "").partition("\n\n    ")[2].partition("\n\n")[0]
+    for line in f"    {table}".splitlines():
+        if row := _ROW.fullmatch(line):
+            tree, name, also, when = row.groups()
+            rows.append(Explained(name, len(tree) // 4, also or "", when, ""))
+        elif rows:
+            rows[-1] = replace(rows[-1], says=f"{rows[-1].says} {line.strip(' │')}".strip())
+    return tuple(rows)
+
+
+def explain(width: int) -> str:
+    """That table for a screen of `width` characters."""
+    lines: list[str] = []
+    for row in explained():
+        indent = "  " * row.depth
+        also = f" (also {row.also})" if row.also else ""
+        lines += _wrapped(f"{indent}{row.name}{also}: {row.when}", f"{indent}  ", width)
+        lines += _wrapped(f"{indent}    » {row.says}", f"{indent}      ", width) if row.says else []
+    return "\n".join(lines)
+
+
+def _wrapped(text: str, indent: str, width: int) -> list[str]:
+    return textwrap.wrap(text, width, subsequent_indent=indent, break_on_hyphens=False)

@@ -86,7 +86,7 @@ class Tally:
         )
         print(f"the slowest took {self.slowest * 1000:.1f} ms of processor time, spoiling it included")
         for what, count in self.read.most_common():
-            print(f"  {count:>9,}  {what}")
+            print(f"  {count:>9,}  {what}", flush=True)
 
 
 def _spoiled(dice: Bytes) -> str:
@@ -124,9 +124,15 @@ def fuzz(runs: int, corpus: Path) -> None:
         import tests.fuzz.promises  # noqa: F401 - imported here to be instrumented
 
     tally = Tally()
-    atexit.register(tally.report)
+    atexit.register(tally.report)  # which only comes after a failure
+
+    def take(data: bytes) -> None:
+        tally.take(data)
+        if tally.inputs == runs:
+            tally.report()
+
     options = [f"-runs={runs}", f"-max_len={LONGEST}", "-timeout=20", "-print_final_stats=0", "-verbosity=0"]
-    atheris.Setup([sys.argv[0], *options, str(corpus)], tally.take)
+    atheris.Setup([sys.argv[0], *options, str(corpus)], take)
     atheris.Fuzz()
 
 
@@ -159,7 +165,7 @@ def cover(corpus: Path) -> None:
 
 def _print_lines(name: str, path: Path, reached: set[int]) -> None:
     module = compile(path.read_text(encoding="utf-8"), str(path), "exec")
-    there = {line for code in _functions(module) for _, line in dis.findlinestarts(code) if line}
+    there = {line for code in _functions(module) for line in _lines(code)}
     missed = sorted(there - reached)
     share = 100 * (len(there) - len(missed)) / len(there)
     rest = f"; not {', '.join(map(str, missed))}" if missed else ""
@@ -173,6 +179,11 @@ def _functions(code: CodeType) -> Iterator[CodeType]:
             if inner.co_flags & 0x1:  # CO_OPTIMIZED: a function's, no class's
                 yield inner
             yield from _functions(inner)
+
+
+def _lines(code: CodeType) -> set[int]:
+    """The lines of a function but its first, which is where it is called and not run."""
+    return {line for _, line in dis.findlinestarts(code) if line} - {code.co_firstlineno}
 
 
 def main() -> int:

@@ -20,9 +20,17 @@ from comfy_nb.wire.fields import Json
 
 MAX_SENTENCE = 400  # characters that a parser may say of what it cannot read
 
+
+def _history(data: Json) -> tuple[records.HistoryEntry, ...]:
+    page = records.parse_history_page(data)
+    for entry in page:
+        assert records.parse_history(data, entry.prompt_id) == entry
+    return page
+
+
 READERS: dict[str, tuple[Callable[[Json], Any], Any]] = {
     "GET /queue": (records.parse_queue, records.Queue),
-    "GET /history": (records.parse_history_page, tuple[records.HistoryEntry, ...]),
+    "GET /history": (_history, tuple[records.HistoryEntry, ...]),
     "GET /system_stats": (records.parse_system_stats, records.SystemStats),
     "POST /prompt 200": (
         functools.partial(records.parse_prompt_reply, 200),
@@ -108,4 +116,7 @@ def _is_text(value: Any) -> bool:
 
 
 def _is_record(value: Any, declared: type, hints: tuple[tuple[str, Any], ...]) -> bool:
+    if isinstance(value, records.FileRef):
+        assert value.kind in typing.get_args(records.Kind)
+        assert _is_text(value.media_type)
     return type(value) is declared and all(conforms(getattr(value, name), hint) for name, hint in hints)

@@ -1,0 +1,217 @@
+"""The table of errors is complete, and each of them really comes and says what it says there."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import pkgutil
+import re
+import socket
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+import comfy_nb as cn
+from comfy_nb import errors
+from comfy_nb.client.loop import get_loop
+from comfy_nb.server.process import EmbeddedServer
+from comfy_nb.testing import Faults, Frames, Page, ScriptedServer
+from tests.client.helpers import LIMIT, until
+
+WORKFLOWS = Path(__file__).parents[1] / "data" / "workflows"
+TABLE = {row.name: row for row in errors.explained()}
+ABSTRACT = {"ComfyError", "JobError"}  # nothing raises these themselves
+HELPERS = {"Explained", "Problem", "explain", "explained"}
+
+
+@pytest.fixture(scope="module")
+def embedded() -> Iterator[cn.Comfy]:
+    with EmbeddedServer.start(step_time=0) as server, cn.connect(server.url) as comfy:
+        yield comfy
+
+
+@pytest.fixture
+def workflow() -> cn.Workflow:
+    return cn.Workflow.load(WORKFLOWS / "default.json")
+
+
+# -- one function per error, which makes it happen -------------------------------------------------------------
+
+
+def connection_failed(**_: Any) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+    cn.connect(f"http://127.0.0.1:{port}")
+
+
+def server_error(**_: Any) -> None:
+    with ScriptedServer() as server, cn.connect(server.url) as comfy:
+        server.faults = Faults(page=Page.text("500 Internal Server Error", 500))
+        comfy.attach("0447b7af-958e-4c14-8d75-8144f041cd8b")
+
+
+def unsupported_kernel_error(monkeypatch: pytest.MonkeyPatch, **_: Any) -> None:
+    monkeypatch.setitem(sys.modules, "ipykernel", SimpleNamespace(__version__="7.0.1"))
+    running = SimpleNamespace(initialized=lambda: True, instance=object)
+    monkeypatch.setitem(sys.modules, "ipykernel.kernelbase", SimpleNamespace(Kernel=running))
+    cn.connect("http://127.0.0.1:8188")
+
+
+def nesting_error(monkeypatch: pytest.MonkeyPatch, **_: Any) -> None:
+    for package in ("nest_asyncio", "nest_asyncio2"):
+        monkeypatch.setitem(sys.modules, package, None)
+    cn.allow_nested_asyncio()
+
+
+def blocking_call_error(embedded: cn.Comfy, workflow: cn.Workflow, **_: Any) -> None:
+    job = embedded.submit(workflow)
+    job.result(LIMIT)
+
+    async def on_the_loop() -> None:
+        job.result()
+
+    get_loop().run(on_the_loop()).result(LIMIT)
+
+
+def workflow_error(workflow: cn.Workflow, **_: Any) -> None:
+    workflow.set({"KSampler.cfg": object()})
+
+
+def not_a_workflow(**_: Any) -> None:
+    cn.Workflow.load("missing.json")
+
+
+def workflow_problems(embedded: cn.Comfy, **_: Any) -> None:
+    graph = json.loads((WORKFLOWS / "ui_format.json").read_text())
+    graph["nodes"][0]["type"] = "NoSuchClass"
+    embedded.load(graph)
+
+
+def unknown_node(workflow: cn.Workflow, **_: Any) -> None:
+    _ = workflow["KSamplr"]
+
+
+def unknown_input(workflow: cn.Workflow, **_: Any) -> None:
+    _ = workflow["KSampler"].cgf
+
+
+def ambiguous_name(workflow: cn.Workflow, **_: Any) -> None:
+    _ = workflow["CLIPTextEncode"]
+
+
+def workflow_invalid(embedded: cn.Comfy, workflow: cn.Workflow, **_: Any) -> None:
+    embedded.submit(workflow, {"KSampler.cfg": 900}, check=False).result(LIMIT)
+
+
+def execution_failed(embedded: cn.Comfy, workflow: cn.Workflow, **_: Any) -> None:
+    large = {"width": 16384, "height": 16384, "batch_size": 64}
+    embedded.submit(workflow, {f"Empty Latent Image.{name}": size for name, size in large.items()}).result(
+        LIMIT
+    )
+
+
+def job_cancelled(**_: Any) -> None:
+    with ScriptedServer(Frames(count=100_000, rate=50)) as server, cn.connect(server.url) as comfy:
+        job = comfy.submit(lighthouse(), title="a lighthouse")
+        until(lambda: job.snapshot().step > 0)
+        job.interrupt()
+        job.result(LIMIT)
+
+
+def job_lost(**_: Any) -> None:
+    with ScriptedServer() as server, cn.connect(server.url) as comfy:
+        comfy.attach("11111111-1111-4111-8111-111111111111")
+
+
+def job_not_started(embedded: cn.Comfy, workflow: cn.Workflow, **_: Any) -> None:
+    cn.Job(workflow, embedded).result()
+
+
+def output_error(embedded: cn.Comfy, workflow: cn.Workflow, **_: Any) -> None:
+    _ = embedded.submit(workflow).result(LIMIT)["Nope"]
+
+
+def not_one_image(embedded: cn.Comfy, workflow: cn.Workflow, **_: Any) -> None:
+    _ = embedded.submit(workflow, {"Empty Latent Image.batch_size": 2}).image
+
+
+def unknown_job(**_: Any) -> None:
+    with ScriptedServer(Frames(count=1, rate=0)) as server, cn.connect(server.url) as comfy:
+        comfy.submit(lighthouse(), title="a lighthouse").result(LIMIT)
+        board = cn.JobBoard(comfy)
+        try:
+            _ = board["nope"]
+        finally:
+            board.close()
+
+
+def lighthouse() -> dict[str, Any]:
+    return {"3": {"class_type": "KSampler", "inputs": {"seed": 1, "steps": 20}}}
+
+
+RAISERS: dict[str, Callable[..., None]] = {
+    name: globals()[re.sub(r"(?<!^)(?=[A-Z])", "_", name).lower()] for name in TABLE.keys() - ABSTRACT
+}
+
+
+# -- the table -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", sorted(RAISERS))
+def test_it_comes_and_says_what_the_table_says(
+    name: str, embedded: cn.Comfy, workflow: cn.Workflow, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(errors.ComfyError) as caught:
+        RAISERS[name](embedded=embedded, workflow=workflow, monkeypatch=monkeypatch)
+    kinds = [kind.__name__ for kind in type(caught.value).__mro__]
+    assert name in kinds[:2], "itself, or a kind of it that only the client knows"
+    told = re.escape(TABLE[name].says).replace("…", ".*")
+    assert re.fullmatch(told, " ".join(str(caught.value).split()), re.DOTALL), str(caught.value)
+
+
+def test_the_table_has_every_public_error_once_and_nothing_else() -> None:
+    rows = [row.name for row in errors.explained()]
+    assert sorted(rows) == sorted(set(errors.__all__) - HELPERS)
+    assert all(TABLE[name].says for name in TABLE.keys() - ABSTRACT)
+    assert {name for name, value in vars(cn).items() if is_error(value)} <= set(rows)
+
+
+def test_every_error_of_the_package_is_in_the_table_or_a_private_kind_of_one() -> None:
+    for module in pkgutil.walk_packages(cn.__path__, "comfy_nb."):
+        importlib.import_module(module.name)
+    private = {"NoAnswer", "Refused", "Unavailable"}  # what the client's own parts tell each other apart by
+    assert {kind.__name__ for kind in kinds_of(errors.ComfyError)} - private == TABLE.keys() - {"ComfyError"}
+
+
+def test_the_tree_is_the_tree_of_the_classes() -> None:
+    path: list[type] = []
+    for row in errors.explained():
+        kind = getattr(errors, row.name)
+        assert not row.depth or kind.__bases__[0] is path[row.depth - 1]
+        path[row.depth :] = [kind]
+        also = [base.__name__ for base in kind.__bases__ if not issubclass(base, errors.ComfyError)]
+        assert [name.rpartition(".")[2] for name in row.also.split(", ") if name] == [
+            n for n in also if n != "Exception"
+        ]
+
+
+@pytest.mark.parametrize("width", [40, 72, 110])
+def test_it_fits_the_screen_and_leaves_nothing_out(width: int) -> None:
+    told = errors.explain(width)
+    assert max(map(len, told.splitlines())) <= width
+    words = " ".join(told.replace("»", "").split())
+    for row in TABLE.values():
+        for text in (row.name, row.when, row.says):
+            assert " ".join(text.split()) in words or width == 40  # where a long word is cut
+
+
+def is_error(value: object) -> bool:
+    return isinstance(value, type) and issubclass(value, Exception)
+
+
+def kinds_of(kind: type) -> set[type]:
+    return {each for direct in kind.__subclasses__() for each in {direct, *kinds_of(direct)}}
