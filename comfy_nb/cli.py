@@ -6,6 +6,7 @@ Each sub-command is one function that takes its parsed arguments and returns the
 from __future__ import annotations
 
 import argparse
+import getpass
 import os
 import secrets
 import shutil
@@ -17,6 +18,8 @@ from urllib.parse import quote, urlencode
 
 if TYPE_CHECKING:
     from jupyter_server.serverapp import ServerApp
+
+    from comfy_nb.client.address import Address
 
 __all__ = ["main"]
 
@@ -33,6 +36,7 @@ LAB_OPTIONS = [
     "--ServerApp.log_level=WARN",
     "--LabApp.log_level=WARN",
 ]
+ASK = "-"  # in place of a secret that is not to stand in the history of a shell
 NEEDS_DEMO = "This needs the demo's packages ({missing} is missing): pip install 'comfy-nb[demo]'"
 
 
@@ -56,8 +60,13 @@ def _parser() -> argparse.ArgumentParser:
     demo_command.set_defaults(run=demo)
 
     doctor_command = commands.add_parser("doctor", help="what is between here and a server, with remedies")
-    doctor_command.add_argument("url", nargs="?", default="http://127.0.0.1:8188")
+    doctor_command.add_argument("url", nargs="?", help="default: $COMFY_NB_URL, else http://127.0.0.1:8188")
+    doctor_command.add_argument("--token", help="a bearer token; - to be asked for it")
+    doctor_command.add_argument(
+        "--header", action="append", default=[], metavar="'NAME: VALUE'", help="sent with each request"
+    )
     doctor_command.add_argument("--ca", help="the certificate of your own authority")
+    doctor_command.add_argument("--insecure", action="store_true", help="trust any certificate")
     doctor_command.add_argument("--errors", action="store_true", help="print every error, and when it comes")
     doctor_command.set_defaults(run=doctor)
 
@@ -68,18 +77,31 @@ def _parser() -> argparse.ArgumentParser:
 def doctor(parsed: argparse.Namespace) -> int:
     """Print what is found, one screen; 1 if something is wrong."""
     from comfy_nb import errors  # noqa: PLC0415 (only when wanted)
-    from comfy_nb.client.address import Address  # noqa: PLC0415
+    from comfy_nb.comfy import DEFAULT_URL  # noqa: PLC0415
     from comfy_nb.doctor import examine  # noqa: PLC0415
 
+    width = min(shutil.get_terminal_size().columns, 110)  # longer lines are hard to read
     if parsed.errors:
-        print(errors.explain(_width()))
+        print(errors.explain(width))
         return 0
     try:
-        found = examine(Address.parse(parsed.url, verify=parsed.ca or True))
+        found = examine(_address(parsed, parsed.url or os.environ.get("COMFY_NB_URL") or DEFAULT_URL))
     except errors.ComfyError as error:
         return _refuse(str(error))
-    print(*found, sep="\n")
+    print(*(finding.show(width) for finding in found), sep="\n")
     return int(any(finding.mark == "bad" for finding in found))
+
+
+def _address(parsed: argparse.Namespace, url: str) -> Address:
+    from comfy_nb.client.address import Address  # noqa: PLC0415 (only when wanted)
+    from comfy_nb.client.credentials import make_headers  # noqa: PLC0415
+
+    headers = {
+        name.strip(): value.strip() for name, _, value in (line.partition(":") for line in parsed.header)
+    }
+    token = getpass.getpass("Token: ") if parsed.token == ASK else parsed.token
+    verify = False if parsed.insecure else parsed.ca or True
+    return Address.parse(url, make_headers(headers, token=token), verify=verify)
 
 
 def serve(arguments: list[str]) -> int:
@@ -140,11 +162,6 @@ def _has_display() -> bool:
 
 def _needs_demo(error: ModuleNotFoundError) -> int:
     return _refuse(NEEDS_DEMO.format(missing=(error.name or str(error)).partition(".")[0]))
-
-
-def _width() -> int:
-    """Characters in a line of the terminal; not more than are easily read."""
-    return min(shutil.get_terminal_size().columns, 110)
 
 
 def _refuse(sentence: str) -> int:

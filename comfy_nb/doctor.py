@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import importlib.metadata
+import textwrap
 import time
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
+from itertools import pairwise
 from typing import Literal
+from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
 
 import httpx2
 
@@ -16,12 +21,19 @@ from comfy_nb.client.line import new_id
 from comfy_nb.client.loop import Loop, get_loop
 from comfy_nb.client.socket import Socket
 from comfy_nb.errors import ComfyError
+from comfy_nb.wire.fields import loads
+from comfy_nb.wire.records import parse_system_stats
 
 __all__ = ["Finding", "examine"]
 
 LIMIT = 60.0  # seconds for all of it
 SKEW = 5.0  # seconds between the clocks that are worth a word
-UPGRADE = "a proxy must pass websockets on (in nginx: proxy_http_version 1.1, and the headers Upgrade and Connection)"
+SLOW = 0.3  # seconds for one answer that are worth a word
+UPGRADE = (
+    "a proxy must pass websockets on (in nginx: proxy_http_version 1.1, and the headers Upgrade and Connection), and "
+    "take the same credentials there"
+)
+MANAGER = "unless ComfyUI-Manager, which has a setting of its own, overrides that"
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,35 +44,74 @@ class Finding:
     text: str
     remedy: str = ""
 
-    def __str__(self) -> str:
-        return f"{self.mark:<5}{self.text}" + (f"\n     → {self.remedy}" if self.remedy else "")
+    def show(self, width: int) -> str:
+        """It for a screen of `width` characters."""
+        lines = _wrapped(self.text, f"{self.mark:<5}", width)
+        return "\n".join(lines + (_wrapped(self.remedy, "     → ", width) if self.remedy else []))
+
+
+def _wrapped(text: str, head: str, width: int) -> list[str]:
+    indent = " " * len(head)
+    return textwrap.wrap(text, width, initial_indent=head, subsequent_indent=indent, break_on_hyphens=False)
 
 
 def examine(address: Address) -> list[Finding]:
     """Look at a server from here; waits for it. Raises `ConnectionFailed` for certificates that cannot be used."""
     loop = get_loop()
-    return loop.wait(_examine(address, loop), "doctor", LIMIT)
+    found = [*_kernel(), *_way(address), *_secrecy(address)]
+    found += loop.wait(_examine(address, loop), "doctor", LIMIT)
+    return [Finding(one.mark, address.hide(one.text), one.remedy) for one in found]
 
 
 async def _examine(address: Address, loop: Loop) -> list[Finding]:
     tls = await loop.work(address.ssl_context)
+    found: list[Finding] = []
     http = Http(address, loop, tls)
-    found = _secrecy(address)
     try:
         can = await http.probe()
-        found.append(
-            Finding("ok", f"ComfyUI {can.version or 'of unknown version'} answers at {address.display}")
-        )
-        found.append(_previews(can.version, features=can.features))
+        answer = await _ask(address, loop, f"{can.api}/system_stats")
+        found.append(_speed(address, can.version, answer))
+        found += _age(can.version)
+        found.append(_previews(can.version, answer.argv))
         queue = await http.queue()
         found.append(Finding("ok", f"its queue: {len(queue.running)} running, {len(queue.pending)} waiting"))
-        found.append(await _socket(address, loop, http))
-        found.append(await _clock(address, loop, http))
+        found.append(await _socket(address, loop, can.api))
+        found.append(_clock(answer))
     except ComfyError as error:
         found.append(Finding("bad", str(error)))
     finally:
         await http.close()
     return found
+
+
+# -- here ------------------------------------------------------------------------------------------------------
+
+
+def _kernel() -> list[Finding]:
+    """What of this Python's packages keeps widgets from being live."""
+    try:
+        version = importlib.metadata.version("ipykernel")
+    except importlib.metadata.PackageNotFoundError:
+        return []  # notebooks may well run in another environment
+    if version.startswith("7.0."):
+        text = f"ipykernel {version} loses what background threads send to widgets"
+        return [Finding("bad", text, 'pip install "ipykernel!=7.0.*", then restart the kernel')]
+    text = f"ipykernel {version}: views stay live while a cell runs"
+    busy = "unless C code holds Python's lock, or a debugger stops all threads; they catch up afterwards"
+    return [Finding("ok", f"{text}, {busy}")]
+
+
+def _way(address: Address) -> list[Finding]:
+    """Which of the environment's proxies is used."""
+    proxies = getproxies()
+    proxy = proxies.get(address.scheme) or proxies.get("all") or ""
+    if not proxy:
+        return []
+    host = urlsplit(address.display).hostname or ""
+    if address.is_loopback or proxy_bypass(host):
+        return [Finding("ok", "goes there directly, not by the proxy that the environment names")]
+    safe = address.hide(proxy if "://" in proxy else f"http://{proxy}")
+    return [Finding("ok", f"goes by the proxy {safe}, which the environment names")]
 
 
 def _secrecy(address: Address) -> list[Finding]:
@@ -72,18 +123,79 @@ def _secrecy(address: Address) -> list[Finding]:
     return found
 
 
-def _previews(version: str, *, features: bool) -> Finding:
-    numbers = [int(part) for part in version.split(".")[:3] if part.isdigit()]
-    if features and numbers >= [0, 5, 0]:
-        return Finding("ok", "previews: each job asks for its own")
-    return Finding(
-        "note",
-        "previews: as the server was started, not as a job asks",
-        "start it with --preview-method auto, or update ComfyUI to 0.5.0 or newer",
-    )
+# -- there -----------------------------------------------------------------------------------------------------
 
 
-async def _socket(address: Address, loop: Loop, http: Http) -> Finding:
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    """One answer: how long it took, its date, and how the server was started."""
+
+    seconds: float
+    date: str
+    argv: tuple[str, ...]
+
+
+async def _ask(address: Address, loop: Loop, route: str) -> _Answer:
+    async with make_client(address, await loop.work(address.ssl_context)) as client:
+        try:
+            await client.get(address.http(route))  # opens the connection
+            began = time.monotonic()
+            reply = await client.get(address.http(route))
+            seconds = time.monotonic() - began
+            argv = parse_system_stats(loads(reply.content)).argv
+        except (httpx2.HTTPError, ValueError) as error:
+            raise ComfyError(f"{address.display} answered once, and then not: {error}") from None
+    return _Answer(seconds, reply.headers.get("date", ""), argv)
+
+
+def _speed(address: Address, version: str, answer: _Answer) -> Finding:
+    text = f"ComfyUI {version or 'of unknown version'} answers at {address.display}, in {answer.seconds * 1000:.0f} ms"
+    if answer.seconds < SLOW:
+        return Finding("ok", text)
+    return Finding("note", text, "it is far away or busy: views lag by that much")
+
+
+def _age(version: str) -> list[Finding]:
+    """What an old server cannot do, or shows."""
+    numbers = _numbers(version)
+    found: list[Finding] = []
+    if numbers and numbers < [0, 3, 57]:
+        text = "it cannot stop a job by its id: one is stopped only while it is seen to run"
+        found.append(Finding("note", text, "update ComfyUI to 0.3.57 or newer"))
+    if numbers and numbers < [0, 3, 68]:
+        text = "its queue shows everybody the keys of Comfy accounts (comfy_key=) that jobs came with"
+        found.append(Finding("note", text, "update ComfyUI to 0.3.68 or newer"))
+    return found
+
+
+def _previews(version: str, argv: tuple[str, ...]) -> Finding:
+    if _numbers(version) >= [0, 5, 0]:
+        return Finding("ok", f"previews: each job asks for its own, {MANAGER}")
+    method = _option(argv, "--preview-method") or "none"
+    if method != "none":
+        return Finding("ok", f"previews: {method} for all jobs, as the server was started, {MANAGER}")
+    told = "off, as the server was started" if argv else "as the server was started; it does not tell how"
+    remedy = "start it with --preview-method auto, or update ComfyUI to 0.5.0 or newer, where each job asks"
+    return Finding("note", f"previews: {told}", remedy)
+
+
+def _option(argv: tuple[str, ...], name: str) -> str:
+    """The value of a command-line option, in either way of writing it; empty if it is not there."""
+    for given, following in pairwise((*argv, "")):
+        if given == name:
+            return following
+        if given.startswith(f"{name}="):
+            return given.partition("=")[2]
+    return ""
+
+
+def _numbers(version: str) -> list[int]:
+    """A version as numbers; none if it is of another kind."""
+    parts = version.removeprefix("v").split(".")[:3]
+    return [int(part) for part in parts] if all(part.isdigit() for part in parts) else []
+
+
+async def _socket(address: Address, loop: Loop, api: str) -> Finding:
     began = time.monotonic()
     socket = Socket(
         address,
@@ -96,20 +208,19 @@ async def _socket(address: Address, loop: Loop, http: Http) -> Finding:
         tls=await loop.work(address.ssl_context),
     )
     try:
-        await socket.start(http.can.api)
+        await socket.start(api)
     except ComfyError as error:
         return Finding("bad", str(error), UPGRADE)
+    seconds = time.monotonic() - began
     await socket.close()
-    return Finding("ok", f"its websocket opens and speaks, within {time.monotonic() - began:.2f} s")
+    return Finding("ok", f"its websocket opens and speaks, within {seconds:.2f} s")
 
 
-async def _clock(address: Address, loop: Loop, http: Http) -> Finding:
-    async with make_client(address, await loop.work(address.ssl_context)) as client:
-        try:
-            reply = await client.get(address.http(f"{http.can.api}/queue"))
-            ahead = parsedate_to_datetime(reply.headers["date"]).timestamp() - time.time()
-        except (httpx2.HTTPError, KeyError, ValueError):
-            return Finding("note", "the server tells no time, so its clock cannot be compared")
+def _clock(answer: _Answer) -> Finding:
+    try:
+        ahead = parsedate_to_datetime(answer.date).timestamp() - time.time()
+    except ValueError:
+        return Finding("note", "the server tells no time, so its clock cannot be compared")
     if abs(ahead) <= SKEW:
         return Finding("ok", "the clocks agree")
     return Finding(

@@ -42,7 +42,8 @@ for what differs; `comfy-nb doctor --errors` prints this table, and a test raise
     │   ├── JobCancelled (concurrent.futures.CancelledError)   it was stopped on request, before or while it ran
     │   │       'a lighthouse' was cancelled: interrupted at step … of ….
     │   └── JobLost                            neither in the queue nor in the history; `.cause` is the likely reason
-    │           There is no job '11111111-1111-4111-8111-111111111111': it is neither in the queue nor in the history of …
+    │           There is no job '11111111-1111-4111-8111-111111111111': it is neither in the queue nor in the history
+    │           of …
     ├── JobNotStarted (RuntimeError)           result(), await or events() on a job that was never started
     │       This job was never started, so result() has nothing to wait for: call job.start() first.
     ├── OutputError (LookupError)              no such output, or its bytes are not kept any more

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from urllib.parse import SplitResult, parse_qs, quote, unquote, urlencode, urlsplit
 
-from comfy_nb.client.credentials import Verify, basic, hide, make_headers, make_trust
+from comfy_nb.client.credentials import Headers, Verify, basic, hide, make_headers, make_trust
 from comfy_nb.errors import ConnectionFailed
 
 __all__ = ["Address"]
@@ -24,7 +24,7 @@ class Address:
     scheme: str
     netloc: str
     prefix: str  # path of a proxy in front, such as "/comfy", or ""
-    headers: Mapping[str, str] = field(default_factory=dict[str, str], repr=False)
+    headers: Headers = field(default_factory=Headers, repr=False)
     verify: Verify = field(default=True, repr=False)
 
     @classmethod
@@ -94,7 +94,7 @@ class Address:
         return hide(text, self.headers)
 
 
-def _with_own(headers: Mapping[str, str], parts: SplitResult) -> dict[str, str]:
+def _with_own(headers: Mapping[str, str], parts: SplitResult) -> Headers:
     """`headers`, and an Authorization of what the URL itself says, if they have none."""
     made = dict(headers)
     token = parse_qs(parts.query).get("token", [""])[-1]
@@ -103,7 +103,7 @@ def _with_own(headers: Mapping[str, str], parts: SplitResult) -> dict[str, str]:
             made["Authorization"] = basic(unquote(parts.username), unquote(parts.password or ""))
         elif token:
             made["Authorization"] = f"Bearer {token}"
-    return make_headers(made)
+    return Headers(make_headers(made))
 
 
 def _refuse_ambiguous(parts: SplitResult, url: str) -> None:

@@ -10,24 +10,98 @@ import binascii
 import os
 import re
 import ssl
+import time
 from collections.abc import Iterator, Mapping
+from email.utils import mktime_tz, parsedate_tz
 from pathlib import Path
+from typing import Any
+
+import httpx2
 
 from comfy_nb.errors import ConnectionFailed
 
-__all__ = ["Verify", "basic", "hide", "make_headers", "make_trust"]
+__all__ = ["Headers", "Verify", "basic", "hide", "make_headers", "make_trust"]
 
 Verify = bool | str | os.PathLike[str] | ssl.SSLContext
 
 SHORTEST = 4  # characters of a value that is worth hiding; shorter ones stand in any text by chance
 HIDDEN = "…"
+MOST_COOKIES = 100  # that a server may have us keep
 
 _NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110, 5.6.2
 _VALUE = re.compile(
     r"[\x21-\x7e](?:[\x20-\x7e\t]*[\x21-\x7e])?|"
 )  # RFC 9110, 5.5, without its obsolete bytes
 _COOKIE = re.compile(r"[\x21\x23-\x2b\x2d-\x3a\x3c-\x5b\x5d-\x7e]*")  # RFC 6265, 4.1.1
+_KEPT = re.compile(r"[\x20-\x3a\x3c-\x7e]{0,4096}")  # what servers set in fact, and want back as it was
 _USER_INFO = re.compile(r"//\S*@")
+
+
+class Headers(Mapping[str, str]):
+    """The headers of every request. Their cookies are the newest that the server, or a gateway before it, has set.
+
+    A gateway that renews its session with an answer wants the new one with the next request, and at the websocket
+    too. All cookies go to the one server that we talk to, whatever domain or path they name.
+    """
+
+    def __init__(self, headers: Mapping[str, str] | None = None) -> None:
+        given = dict(headers or {})
+        said = [given.pop(name) for name in list(given) if name.lower() == "cookie"]
+        self._fixed = given
+        self._cookies = dict(_pair(cookie) for value in said for cookie in value.split(";") if cookie.strip())
+
+    def __getitem__(self, name: str) -> str:
+        if name != "Cookie":
+            return self._fixed[name]
+        if not self._cookies:
+            raise KeyError(name)
+        return "; ".join(f"{name}={value}" for name, value in self._cookies.items())
+
+    def __iter__(self) -> Iterator[str]:
+        yield from self._fixed
+        if self._cookies:
+            yield "Cookie"
+
+    def __len__(self) -> int:
+        return len(self._fixed) + bool(self._cookies)
+
+    @property
+    def hooks(self) -> dict[str, list[Any]]:
+        """What an HTTP client calls with each request and each answer, so that cookies are sent, and kept."""
+        return {"request": [self._send], "response": [self._keep]}
+
+    async def _send(self, request: httpx2.Request) -> None:
+        request.headers.pop("Cookie", None)
+        if "Cookie" in self:
+            request.headers["Cookie"] = self["Cookie"]
+
+    async def _keep(self, response: httpx2.Response) -> None:
+        for line in response.headers.get_list("set-cookie"):
+            cookie, _, attributes = line.partition(";")
+            name, value = _pair(cookie)
+            kept = {key: old for key, old in self._cookies.items() if key != name}
+            sendable = _NAME.fullmatch(name) and _KEPT.fullmatch(value)
+            if sendable and not _is_over(attributes) and len(kept) < MOST_COOKIES:
+                kept[name] = value
+            self._cookies = kept  # a new one: another thread may be reading
+
+
+def _pair(cookie: str) -> tuple[str, str]:
+    name, _, value = cookie.partition("=")
+    return name.strip(), value.strip()
+
+
+def _is_over(attributes: str) -> bool:
+    """Whether a cookie with these attributes is taken back (RFC 6265, 5.2: an age goes before a date)."""
+    pairs = (_pair(attribute) for attribute in attributes.split(";"))
+    told = {name.lower(): value for name, value in pairs}
+    if re.fullmatch(r"-?\d{1,18}", told.get("max-age", "")):
+        return int(told["max-age"]) <= 0
+    until = parsedate_tz(told.get("expires", ""))
+    try:
+        return until is not None and mktime_tz(until) < time.time()
+    except (ValueError, OverflowError):  # a year that no calendar has
+        return False
 
 
 def make_headers(
