@@ -61,27 +61,37 @@ def workflow_table(prompt: Prompt, name: str, classes: Mapping[str, NodeClass]) 
 
 
 def workflow_html(prompt: Prompt, name: str, classes: Mapping[str, NodeClass]) -> str:
-    """The same as a table for a notebook; everything from the workflow is escaped."""
-    heads = "".join(
-        f'<th style="text-align:left">{head}</th>' for head in ("id", "title", "class", "settable inputs")
-    )
-    rows = "".join(_html_row(cells, node, classes) for cells, node in _rows(prompt))
+    """The same as a table for a notebook, one row for each input; everything from the workflow is escaped."""
+    heads = "".join(_cell("th", head) for head in ("id", "title", "class", "input", "value", "allowed"))
+    rows = "".join(_html_rows(cells, node, classes) for cells, node in _rows(prompt))
     more = "".join(f"<p>{escape(line)}</p>" for line in _more(prompt))
     headline = escape(_headline(prompt, name))
     table = f"<table><thead><tr>{heads}</tr></thead><tbody>{rows}</tbody></table>"
     return f"<div><strong>{headline}</strong>{table}{more}</div>"
 
 
-def _html_row(cells: tuple[str, str, str], node: ApiNode, classes: Mapping[str, NodeClass]) -> str:
-    settings = "<br>".join(
-        f"{escape(one.name)} = <code>{escape(one.value)}</code>"
-        + (f" <small>{escape(one.allowed)}</small>" if one.allowed else "")
-        for one in _settings(node, classes.get(node["class_type"]))
+def _html_rows(cells: tuple[str, str, str], node: ApiNode, classes: Mapping[str, NodeClass]) -> str:
+    """The rows of one node: its own cells stand beside all of its inputs."""
+    settings = [*_settings(node, classes.get(node["class_type"]))] or [_Setting("", "", "")]
+    span = f' rowspan="{len(settings)}"'
+    lead = "".join(_cell("td", escape(cell), span) for cell in cells)
+    rows = [
+        _cell("td", escape(one.name))
+        + _cell("td", f"<code>{escape(one.value)}</code>" if one.value else "")
+        + _cell("td", f'<small style="opacity:0.75">{escape(one.allowed)}</small>' if one.allowed else "")
+        for one in settings
+    ]
+    rows[0] = lead + rows[0]
+    # Notebooks shade every second row, which would cut nodes in two.
+    line = "border-top:1px solid rgba(128,128,128,0.35)"
+    return "".join(
+        f'<tr style="background:none{"" if number else ";" + line}">{row}</tr>'
+        for number, row in enumerate(rows)
     )
-    style = ' style="text-align:left;vertical-align:top"'
-    return (
-        f"<tr>{''.join(f'<td{style}>{escape(cell)}</td>' for cell in cells)}<td{style}>{settings}</td></tr>"
-    )
+
+
+def _cell(tag: str, content: str, attributes: str = "") -> str:
+    return f'<{tag} style="text-align:left;vertical-align:top"{attributes}>{content}</{tag}>'
 
 
 def _rows(prompt: Prompt) -> Iterator[tuple[tuple[str, str, str], ApiNode]]:

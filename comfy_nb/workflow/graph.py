@@ -8,7 +8,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Self
 
-from comfy_nb.errors import Problem, WorkflowError
+from comfy_nb.errors import WorkflowError
+from comfy_nb.workflow.check import Problems
 from comfy_nb.workflow.classes import Classes, NodeClass
 from comfy_nb.workflow.describe import workflow_html, workflow_table
 from comfy_nb.workflow.diff import Diff, diff
@@ -46,7 +47,7 @@ class Workflow:
         self._graph = Graph(clean(prompt, "the dict"))
         self._ui = None if ui is None else dict(ui)
         self.name = name
-        self.notes: tuple[Problem, ...] = ()
+        self.notes = Problems()
         self.classes: Mapping[str, NodeClass] = {}
         self._places: Places = {}
 
@@ -79,7 +80,7 @@ class Workflow:
         """`load`, with the classes that `lookup` gives for their names."""
         found = load(source, lookup, strict=strict)
         made = cls(found.prompt, name=found.name, ui=found.ui)
-        made.notes, made.classes, made._places = found.notes, found.classes, found.places
+        made.notes, made.classes, made._places = Problems(found.notes), found.classes, found.places
         return made
 
     @classmethod

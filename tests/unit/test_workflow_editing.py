@@ -12,7 +12,7 @@ from PIL import Image
 
 from comfy_nb import RANDOM
 from comfy_nb.errors import WorkflowError
-from comfy_nb.workflow import Workflow
+from comfy_nb.workflow import Link, Workflow
 from tests.unit.conversion import classes
 
 GRAPH = {
@@ -173,7 +173,17 @@ def test_the_table_says_what_is_allowed(wf):
         "sampler_name='euler' (euler, euler_cfg_pp, euler_ancestral, euler_ancestral_cfg_pp and 40 more)"
         in text
     )
-    assert "<small>1 to 10000</small>" in wf._repr_html_()
+    html = wf._repr_html_()
+    assert ">1 to 10000</small>" in html
+    rows, cells = html.count("<tr"), html.count("<td")
+    inputs = sum(len(values) for values in shown_inputs(wf))
+    empty = sum(not values for values in shown_inputs(wf))
+    assert rows == 1 + inputs + empty
+    assert cells == 3 * len(wf) + 3 * (inputs + empty)
+
+
+def shown_inputs(wf) -> list[list[str]]:
+    return [[name for name in node if not isinstance(node[name], Link)] for node in wf]
 
 
 def test_nothing_in_the_table_is_html():
