@@ -17,10 +17,13 @@ ODD: tuple[Any, ...] = (
     "", "0", "null", "\x00", "\ud800", "\U0001f600", "é" * 40, "a" * 1001, "../../etc/passwd", "<script>",
     "ExecutionBlocked",
     "execution_success", "execution_error", "3.0.0.1", "12:3", [], [[]], [None], ["", ""], ["COMBO", {"options": 3}],
-    {}, {"": {}}, {"node": None}, {"filename": 3}, {"filename": "a.mp4", "subfolder": None}, [0, "p", None, None, None],
+    {}, {"": {}}, {"node": None}, {"filename": 3}, ["3d/a.glb", None],
+    {"filename": "x", "format": "mp4"}, {"filename": "x", "format": "video/x"}, {"filename": "a", "subfolder": None},
+    {"filename": "a.json"}, [0, "p", None, None, None],
 )  # fmt: skip
 BYTES = (b"", b"\x00", b"\xff", b"\xc3", b"\xed\xa0\x80", b'"', b"\\ud800", b"[", b"]", b"{", b"}", b",", b"NaN",
-         b"1e999", b"-", b"\xef\xbb\xbf", b"\x00\x00\x00\x04", b"\xff\xff\xff\xff", b"\x7f\xff\xff\xff")  # fmt: skip
+         b"1e999", b"-", b"\xef\xbb\xbf", b"RIFF\0\0\0\0WEBP", b"\x89PNG\r\n\x1a\n", b"GIF89a",
+         b"\x00\x00\x00\x04", b"\xff\xff\xff\xff", b"\x7f\xff\xff\xff")  # fmt: skip
 DEEP = 200  # levels, well beyond what is read; four times that many can still be written
 ROUTES = ("GET /queue", "GET /history", "GET /system_stats", "POST /prompt 200", "POST /prompt 400")
 MOST = 1 << 16  # bytes of one input
