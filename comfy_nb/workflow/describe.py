@@ -91,7 +91,7 @@ def _html_rows(cells: tuple[str, str, str], node: ApiNode, classes: Mapping[str,
 
 
 def _cell(tag: str, content: str, attributes: str = "") -> str:
-    return f'<{tag} style="text-align:left;vertical-align:top"{attributes}>{content}</{tag}>'
+    return f'<{tag} style="text-align:left;vertical-align:top;padding:2px 8px"{attributes}>{content}</{tag}>'
 
 
 def _rows(prompt: Prompt) -> Iterator[tuple[tuple[str, str, str], ApiNode]]:
