@@ -19,6 +19,7 @@ from typing import Any
 import httpx2
 
 from comfy_nb.errors import ConnectionFailed
+from comfy_nb.failures import conceal
 
 __all__ = ["Headers", "Verify", "basic", "hide", "make_headers", "make_trust"]
 
@@ -26,6 +27,7 @@ Verify = bool | str | os.PathLike[str] | ssl.SSLContext
 
 SHORTEST = 4  # characters of a value that is worth hiding; shorter ones stand in any text by chance
 HIDDEN = "…"
+NO_SECRETS = ("accept", "accept-encoding", "accept-language", "comfy-user", "referer", "user-agent")
 MOST_COOKIES = 100  # that a server may have us keep
 
 _NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110, 5.6.2
@@ -49,6 +51,9 @@ class Headers(Mapping[str, str]):
         said = [given.pop(name) for name in list(given) if name.lower() == "cookie"]
         self._fixed = given
         self._cookies = dict(_pair(cookie) for value in said for cookie in value.split(";") if cookie.strip())
+        for name, value in self.items():
+            if name.lower() not in NO_SECRETS:
+                conceal(_secrets(value))
 
     def __getitem__(self, name: str) -> str:
         if name != "Cookie":
@@ -83,6 +88,7 @@ class Headers(Mapping[str, str]):
             sendable = _NAME.fullmatch(name) and _KEPT.fullmatch(value)
             if sendable and not _is_over(attributes) and len(kept) < MOST_COOKIES:
                 kept[name] = value
+                conceal([value])
             self._cookies = kept  # a new one: another thread may be reading
 
 

@@ -329,6 +329,23 @@ def test_a_server_cannot_make_us_say_megabytes() -> None:
     assert len(node_fault("odd", long, long).title) < 2 * MAX_LINE
 
 
+def test_a_server_that_quotes_what_it_was_sent_is_not_quoted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(failures, "_secrets", set())
+    failures.conceal(["s3cret-key", "s3cret-key-and-more", "short"])
+    quoted = "no credit for s3cret-key-and-more, s3cret-key, in short"
+    hidden = "no credit for …, …, in short"
+    error = failed(node_id="3", node_type="K", exception_message=quoted, traceback=[quoted, "\n", quoted])
+    assert (error.problems[0].message, error.detail) == (hidden, f"{hidden}\n{hidden}")
+    assert hidden in error.title
+    for refused in (
+        rejected({"type": "t", "message": quoted}),
+        node_fault("odd", quoted, ""),
+        node_fault("value_bigger_than_max", "", "", received_value=quoted),
+    ):
+        assert "s3cret" not in repr(refused)
+        assert "for …, …, in short" in refused.title
+
+
 def test_a_server_that_cannot_be_reached() -> None:
     failure = unreachable(ConnectionFailed("No ComfyUI at 127.0.0.1:1."))
     assert (failure.kind, failure.title) == ("unreachable", "No ComfyUI at 127.0.0.1:1.")
