@@ -324,7 +324,10 @@ class Client:
                     await self._wake.wait()
                     self._wake.clear()
             except TimeoutError:
-                await self.reconcile()
+                try:
+                    await self.reconcile()
+                except Exception:  # a fault of ours in one look must not be the end of all looking
+                    log.exception("comfy_nb: the watchdog failed")
 
     # -- tasks -------------------------------------------------------------------------------------------------
 

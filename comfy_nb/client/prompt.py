@@ -147,6 +147,7 @@ class Prompt:
     def hear(self, message: wire.Message) -> tuple[ev.Event, ...]:
         """Take a message that is this prompt's; returns the events that it meant and that were not dropped."""
         self.heard_at = self.clock()
+        self.doubt = None  # who speaks of it has it
         if self.run.link_note and self.run.link == "connected":
             self.feed(ev.LinkChanged("connected", ""))  # the silence is over
         if isinstance(message, wire.ProgressState):

@@ -17,7 +17,7 @@ from comfy_nb.client.http import Http
 from comfy_nb.client.loop import Loop
 from comfy_nb.client.prompt import Prompt
 from comfy_nb.client.timing import Timing
-from comfy_nb.errors import ComfyError
+from comfy_nb.errors import ComfyError, ServerError
 from comfy_nb.failures import unreachable, verdict
 from comfy_nb.wire.records import HistoryEntry, Queue
 
@@ -27,6 +27,9 @@ log = logging.getLogger("comfy_nb")
 
 REMOVED = "cancelled while it waited in the queue"
 RESTARTED = "the server was restarted, it seems: it knows nothing of it any more, nor of any other job"
+UNKNOWN = (
+    "Whether it got the job is not known: it was restarted since, it seems, and knows nothing of any job."
+)
 DELETED = "somebody removed it from the queue before it ran"
 CLEARED = "somebody cleared the server's history before its outcome could be read"
 GONE = (
@@ -104,13 +107,23 @@ class Reconciler:
             await self._gone(prompt)
 
     async def _gone(self, prompt: Prompt) -> None:
-        if prompt.doubt is not None:
+        forgot_all = await self._forgot_all()
+        if prompt.doubt is not None and prompt.unwatched and forgot_all:
+            self._finish(prompt, ev.Vanished(f"{prompt.doubt} {UNKNOWN}"))
+        elif prompt.doubt is not None:
             self._finish(prompt, ev.Rejected(unreachable(prompt.doubt)))
         elif prompt.stop_asked and prompt.run.started_at is None:
             self._finish(prompt, ev.Vanished(REMOVED, cancelled=True))
         else:
-            forgot_all = not await self._http.last_history(1)
             self._finish(prompt, ev.Vanished(_cause(prompt, forgot_all)))
+
+    async def _forgot_all(self) -> bool:
+        """Whether the server knows of no job that ended. Raises `ConnectionFailed` while it is away."""
+        try:
+            return not await self._http.last_history(1)
+        except ServerError as error:  # the list of all is more than this server can tell
+            log.info("comfy_nb: the last of the history: %s", error)
+            return False
 
 
 def _found(prompt: Prompt) -> None:

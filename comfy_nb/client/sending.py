@@ -56,7 +56,7 @@ class Sender:
             self._refuse(prompt, error)
         except (NoAnswer, ServerError) as error:
             log.info("comfy_nb: POST of %s is in doubt: %s", prompt.id, error)
-            prompt.doubt = error
+            prompt.doubt = error if prompt.heard_at is None else None
         except ConnectionFailed as error:
             self._refuse(prompt, error)
         except Exception as error:  # a fault of ours; nobody is to wait for ever because of it

@@ -55,7 +55,7 @@ class Figures:
 
 
 def run(comfy: cn.Comfy, seed: int) -> cn.Job:
-    """A small job that no server has done before, its view included, as in a notebook."""
+    """A small job that no server has done before."""
     api = copy.deepcopy(GRAPH)
     api["5"]["inputs"] |= {"width": 64, "height": 64}
     api["3"]["inputs"] |= {"seed": seed, "steps": 2}

@@ -33,6 +33,7 @@ from tests.faults.host import HostProcess, digest
 from tests.faults.stand import SHORT, graph
 
 LIMIT = 30.0  # seconds after the last fault in which every job must have ended
+NOTHING = "0 tasks, 0 threads, 0 sockets"
 SPAN = 0.35  # seconds over which a schedule's events are spread
 ENDS = {"execution_success": "succeeded", "execution_error": "failed", "execution_interrupted": "cancelled"}
 CALLS = (
@@ -62,10 +63,17 @@ class Report:
     foreign: list[str] = field(default_factory=list)
     frames: int = 0
     left: str = ""
+    loud: bool = False
+
+    def note(self, where: list[str], what: str) -> None:
+        """One thing that is not as it must be."""
+        where.append(what)
+        if self.loud:
+            print(what, flush=True)
 
     @property
     def good(self) -> bool:
-        return not (self.wrong or self.hangs or self.foreign)
+        return not (self.wrong or self.hangs or self.foreign) and self.left == NOTHING
 
 
 def random_graph(rng: random.Random, seed: int) -> dict[str, Any]:
@@ -115,7 +123,8 @@ class Lane:
         if self.client is not None and self.uses >= 10:
             await self.close()
         if self.client is None:
-            self.client = Client(Address.parse(self.link.url), get_loop(), patience=SHORT)
+            address = Address.parse(self.link.url)
+            self.client = await asyncio.to_thread(Client, address, get_loop(), patience=SHORT)  # reads files
             await asyncio.wrap_future(get_loop().run(self.client.open()))
             self.uses = 0
         self.uses += 1
@@ -129,9 +138,9 @@ class Lane:
     async def _do(self, what: str, rng: random.Random, client: Client, prompts: list[Prompt]) -> None:
         if what == "submit":
             api = random_graph(rng, 10 * self.seed + len(prompts))
-            prompt = Prompt(make_plan(api, str(uuid.uuid4())), api, checked=False)
+            prompt = Prompt(make_plan(api, str(uuid.uuid4())), api, checked=rng.random() < 0.3)
             prompts.append(prompt)
-            get_loop().call(client.submit, prompt)
+            get_loop().call(client.submit, prompt, {"step_time": rng.choice((0, 0, 0.01, 0.03))})
             return
         if what == "interrupt":
             if prompts:
@@ -218,19 +227,21 @@ class Lane:
             about = f"seed {seed}: {status} ({prompt.run.cause or prompt.run.failure}), server: {story}"
             report.outcomes[status] += 1
             if prompt in hung:
-                report.hangs.append(f"{about} link {prompt.run.link} {prompt.run.link_note}")
+                report.note(report.hangs, f"{about} link {prompt.run.link} {prompt.run.link_note}")
                 continue
-            allowed, files = verdict(story, prompt.id in self.asked)
+            failure = prompt.run.failure
+            unanswered = failure is not None and failure.kind == "unreachable"
+            allowed, files = verdict(story, prompt.id in self.asked, unanswered)
             if status not in allowed:
-                report.wrong.append(f"{about}; allowed: {allowed}")
+                report.note(report.wrong, f"{about}; allowed: {allowed}")
             shown = [digest(frame.blob.data) for frame in prompt.frames]
             got = [digest(result.blob.data) for result in prompt.results if result.blob is not None]
             report.frames += len(shown)
             if not set(shown) <= set(diary["frames"].get(prompt.id, [])) or not set(got) <= set(files):
-                report.foreign.append(about)
+                report.note(report.foreign, about)
             gone = any(event in ("forgot", "restarted") for event, _, _ in story[_ended_at(story) :])
             if status == "succeeded" and not gone and sorted(got) != sorted(files):
-                report.wrong.append(f"{about}; results {got} instead of {files}")
+                report.note(report.wrong, f"{about}; results {got} instead of {files}")
             for frame in prompt.frames:
                 frame.blob.free()
 
@@ -239,11 +250,15 @@ def _ended_at(story: list[list[Any]]) -> int:
     return next((place for place, line in enumerate(story) if line[0] == "ended"), len(story))
 
 
-def verdict(story: list[list[Any]], stop_asked: bool) -> tuple[set[str], list[str]]:
-    """What may have become of a job of which the server tells this story, and the pictures that it made."""
+def verdict(story: list[list[Any]], stop_asked: bool, unanswered: bool) -> tuple[set[str], list[str]]:
+    """What may have become of a job of which the server tells this story, and the pictures that it made.
+
+    `unanswered` says that the client gives as its reason that the call which sent the job was not answered.
+    """
     events = [line[0] for line in story]
     if "put" not in events:  # the server never had it
-        return ({"failed", "cancelled"} if stop_asked else {"failed"}), []
+        unknowable = {"lost"} if "restarted" in events else set[str]()
+        return {"failed"} | unknowable | ({"cancelled"} if stop_asked else set()), []
     if events.count("put") > 1:
         return set(), []
     later = story[events.index("put") :]
@@ -260,10 +275,11 @@ def verdict(story: list[list[Any]], stop_asked: bool) -> tuple[set[str], list[st
     if "removed" in events and stop_asked:
         return {"cancelled", "lost"} if "restarted" in events else {"cancelled"}, files
     # Gone without a trace: whoever has asked to stop it while it waited cannot tell why.
-    return allowed | {"lost"} | ({"cancelled"} if stop_asked else set()), files
+    gone = {"lost"} | ({"cancelled"} if stop_asked else set()) | ({"failed"} if unanswered else set())
+    return allowed | gone, files
 
 
-async def soak(count: int, first_seed: int, lanes: int, report: Report, *, progress: bool = False) -> None:
+async def soak(count: int, first_seed: int, lanes: int, report: Report) -> None:
     """Run schedules with the seeds from `first_seed` on."""
     host = HostProcess(lanes)
     turn = asyncio.Lock()
@@ -272,11 +288,12 @@ async def soak(count: int, first_seed: int, lanes: int, report: Report, *, progr
     async def drive(lane: Lane) -> None:
         for seed in seeds:
             try:
-                await lane.run(seed)
+                async with asyncio.timeout(2 * LIMIT):
+                    await lane.run(seed)
             except Exception as error:  # noqa: BLE001 - the other lanes go on, and the report says it
-                report.wrong.append(f"seed {seed}: the schedule itself failed: {error!r}")
+                report.note(report.wrong, f"seed {seed}: the schedule itself failed: {error!r}")
                 lane.client = None
-            if progress and report.schedules % 100 == 0:
+            if report.loud and report.schedules % 100 == 0:
                 print(
                     f"{report.schedules} schedules, {len(report.wrong)} wrong, {len(report.hangs)} hang",
                     file=sys.stderr,
@@ -336,10 +353,8 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--lanes", type=int, default=6)
     arguments = parser.parse_args()
-    report, began = Report(), time.monotonic()
-    asyncio.run(soak(arguments.count, arguments.seed, arguments.lanes, report, progress=True))
-    for line in (*report.wrong, *report.hangs, *report.foreign):
-        print(line)
+    report, began = Report(loud=True), time.monotonic()
+    asyncio.run(soak(arguments.count, arguments.seed, arguments.lanes, report))
     print(table(report, time.monotonic() - began, arguments.seed))
     return 0 if report.good else 1
 

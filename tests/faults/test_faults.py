@@ -10,8 +10,10 @@ import pytest
 
 import comfy_nb as cn
 from comfy_nb.client import timing
+from comfy_nb.client.prompt import Prompt
 from comfy_nb.testing import Answer
 from comfy_nb.wire import messages as wire
+from comfy_nb.wire.records import Queue
 from tests.client.helpers import LIMIT, until
 from tests.faults.stand import SHORT, Stand, fetched, graph, links, shown, until_step
 
@@ -238,6 +240,33 @@ def test_after_a_restart_its_jobs_are_lost_and_new_ones_run(stand: Stand, comfy:
     ends_well(stand, comfy.submit(graph(2)))
 
 
+def test_a_post_that_was_cut_off_by_a_restart_leaves_nobody_knowing(stand: Stand, comfy: cn.Comfy) -> None:
+    ends_well(stand, comfy.submit(graph(1)))  # the classes are known, so the next call is the prompt's
+    stand.link.answer(Answer("POST /api/prompt", 0, passed_on=True))
+    stand.link.answer(Answer("GET /api/queue", 503, count=1000))  # nor does a look find it there
+    stand.link.copies = lambda _: 0
+    job = comfy.submit(graph(1000))
+    until(lambda: "put" in stand.story(job) and stand.link.counts["answered 0"])
+    stand.restart()
+    stand.link.forgive()
+    with pytest.raises(
+        cn.JobLost, match=r"did not answer POST /prompt .* Whether it got the job is not known"
+    ):
+        job.result(LIMIT)
+
+
+def test_a_server_that_cannot_list_its_history_still_says_that_a_job_is_gone(
+    stand: Stand, comfy: cn.Comfy
+) -> None:
+    running, waiting = comfy.submit(graph(1000)), comfy.submit(graph(2))
+    until(lambda: waiting.status == "queued")
+    stand.link.answer(Answer("GET /api/history?", 500, count=1000))
+    stand.restart()
+    for job in (running, waiting):
+        with pytest.raises(cn.JobLost, match="the server knows nothing of it any more"):
+            job.result(LIMIT)
+
+
 def test_a_prompt_waits_for_a_server_that_is_away(stand: Stand, comfy: cn.Comfy) -> None:
     stand.link.refuse()
     stand.link.cut("reset")
@@ -317,3 +346,36 @@ def test_what_others_do_to_a_job_is_told_as_what_it_is(stand: Stand, comfy: cn.C
         other.attach(running.id).interrupt()
         with pytest.raises(cn.JobCancelled):
             running.result(LIMIT)
+
+
+def test_a_fault_of_ours_in_one_look_at_the_queue_is_not_the_end_of_all_looking(
+    stand: Stand, comfy: cn.Comfy, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    truth = comfy.client._truth
+    compare, looks = truth.compare, itertools.count()
+
+    async def fail_twice(prompts: list[Prompt]) -> Queue:
+        if next(looks) < 2:
+            raise ZeroDivisionError
+        return await compare(prompts)
+
+    monkeypatch.setattr(truth, "compare", fail_twice)
+    stand.link.copies = lambda _: 0
+    ends_well(stand, comfy.submit(graph(4)))
+    assert "ZeroDivisionError" in caplog.text
+
+
+def test_a_fault_of_ours_in_sending_ends_the_job_and_says_so(
+    stand: Stand, comfy: cn.Comfy, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def fail(_: object) -> None:
+        raise ZeroDivisionError("by us")
+
+    monkeypatch.setattr(comfy.client._http, "post_prompt", fail)
+    job = comfy.submit(graph(4))
+    with pytest.raises(
+        cn.ConnectionFailed, match=r"A fault in comfy_nb kept .* ZeroDivisionError\('by us'\)"
+    ):
+        job.result(LIMIT)
+    assert (job.status, stand.story(job)) == ("failed", [])
+    assert "could not be sent" in caplog.text

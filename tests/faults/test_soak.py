@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from tests.faults.soak import FAULTS, Report, soak, verdict
+from tests.faults.soak import FAULTS, NOTHING, Report, soak, verdict
 
 SEEDS = range(60)
 
@@ -16,7 +16,7 @@ def test_no_schedule_of_faults_and_submits_ends_wrong() -> None:
     report = Report()
     asyncio.run(soak(len(SEEDS), SEEDS[0], 4, report))
     assert (report.wrong, report.hangs, report.foreign) == ([], [], [])
-    assert (report.schedules, report.left) == (len(SEEDS), "0 tasks, 0 threads, 0 sockets")
+    assert (report.schedules, report.left) == (len(SEEDS), NOTHING)
     assert set(report.faults) == set(FAULTS)
     assert report.frames > report.jobs
 
@@ -28,21 +28,23 @@ STOPPED = ["ended", "a", {"how": "execution_interrupted", "files": []}]
 
 
 @pytest.mark.parametrize(
-    ("story", "stop_asked", "allowed"),
+    ("story", "stop_asked", "unanswered", "allowed"),
     [
-        ([], False, {"failed"}),
-        ([PUT, TOOK, DONE], False, {"succeeded"}),
-        ([PUT, TOOK, DONE], True, {"succeeded"}),
-        ([PUT, TOOK, STOPPED], True, {"cancelled"}),
-        ([PUT, REMOVED], True, {"cancelled"}),
-        ([PUT, REMOVED], False, {"lost"}),
-        ([PUT, TOOK, RESTARTED], False, {"lost"}),
-        ([RESTARTED, PUT, TOOK, DONE], False, {"succeeded"}),
-        ([PUT, TOOK, DONE, FORGOT], False, {"succeeded", "lost"}),
-        ([PUT, PUT, TOOK, DONE], False, set()),
+        ([], False, True, {"failed"}),
+        ([RESTARTED], False, False, {"failed", "lost"}),
+        ([PUT, TOOK, DONE], False, False, {"succeeded"}),
+        ([PUT, TOOK, DONE], True, True, {"succeeded"}),
+        ([PUT, TOOK, STOPPED], True, False, {"cancelled"}),
+        ([PUT, REMOVED], True, False, {"cancelled"}),
+        ([PUT, REMOVED], False, False, {"lost"}),
+        ([PUT, TOOK, RESTARTED], False, False, {"lost"}),
+        ([PUT, TOOK, RESTARTED], False, True, {"lost", "failed"}),
+        ([RESTARTED, PUT, TOOK, DONE], False, False, {"succeeded"}),
+        ([PUT, TOOK, DONE, FORGOT], False, False, {"succeeded", "lost"}),
+        ([PUT, PUT, TOOK, DONE], False, False, set()),
     ],
 )
 def test_the_verdict_allows_no_more_than_the_story_does(
-    story: list[list[object]], stop_asked: bool, allowed: set[str]
+    story: list[list[object]], stop_asked: bool, unanswered: bool, allowed: set[str]
 ) -> None:
-    assert verdict(story, stop_asked)[0] == allowed
+    assert verdict(story, stop_asked, unanswered)[0] == allowed
