@@ -17,7 +17,7 @@ from comfy_nb.client.http import Http
 from comfy_nb.client.loop import Loop
 from comfy_nb.client.prompt import Prompt
 from comfy_nb.client.timing import Timing
-from comfy_nb.errors import ComfyError, ServerError
+from comfy_nb.errors import ComfyError, ConnectionFailed, ServerError
 from comfy_nb.failures import unreachable, verdict
 from comfy_nb.wire.records import HistoryEntry, Queue
 
@@ -27,9 +27,7 @@ log = logging.getLogger("comfy_nb")
 
 REMOVED = "cancelled while it waited in the queue"
 RESTARTED = "the server was restarted, it seems: it knows nothing of it any more, nor of any other job"
-UNKNOWN = (
-    "Whether it got the job is not known: it was restarted since, it seems, and knows nothing of any job."
-)
+UNKNOWN = "Whether it got the job is not known: it was restarted since, or its history was cleared."
 DELETED = "somebody removed it from the queue before it ran"
 CLEARED = "somebody cleared the server's history before its outcome could be read"
 GONE = (
@@ -108,7 +106,7 @@ class Reconciler:
 
     async def _gone(self, prompt: Prompt) -> None:
         forgot_all = await self._forgot_all()
-        if prompt.doubt is not None and prompt.unwatched and forgot_all:
+        if isinstance(prompt.doubt, ConnectionFailed) and prompt.unwatched and forgot_all:
             self._finish(prompt, ev.Vanished(f"{prompt.doubt} {UNKNOWN}"))
         elif prompt.doubt is not None:
             self._finish(prompt, ev.Rejected(unreachable(prompt.doubt)))

@@ -56,6 +56,7 @@ class Report:
 
     schedules: int = 0
     jobs: int = 0
+    strangers: int = 0
     outcomes: Counter[str] = field(default_factory=Counter)
     faults: Counter[str] = field(default_factory=Counter)
     wrong: list[str] = field(default_factory=list)
@@ -107,6 +108,9 @@ class Lane:
         events += [(rng.uniform(0, SPAN), rng.choice(FAULTS)) for _ in range(rng.randint(1, 4))]
         if rng.random() < 0.3:
             events.append((rng.uniform(0, SPAN), "interrupt"))
+        # Where single messages are dropped, which no real line does, nobody could tell whose a nameless frame is.
+        if rng.random() < 0.3 and all(what != "drop" for _, what in events):
+            events.append((rng.uniform(0, SPAN), "stranger"))
         began = time.monotonic()
         for at, what in sorted(events):
             await asyncio.sleep(max(0.0, began + at - time.monotonic()))
@@ -147,6 +151,11 @@ class Lane:
                 chosen = rng.choice(prompts)
                 self.asked.add(chosen.id)
                 get_loop().call(client.interrupt, chosen)
+            return
+        if what == "stranger":  # whose progress and frames go to everybody, as it names no client
+            self.report.strangers += 1
+            body = {"prompt": graph(8, 10 * self.seed + 9), "extra_data": {"step_time": 0.01}}
+            await self._post("prompt", body)
             return
         self.report.faults[what] += 1
         link = self.link
@@ -257,7 +266,7 @@ def verdict(story: list[list[Any]], stop_asked: bool, unanswered: bool) -> tuple
     """
     events = [line[0] for line in story]
     if "put" not in events:  # the server never had it
-        unknowable = {"lost"} if "restarted" in events else set[str]()
+        unknowable = {"lost"} if "restarted" in events or "forgot" in events else set[str]()
         return {"failed"} | unknowable | ({"cancelled"} if stop_asked else set()), []
     if events.count("put") > 1:
         return set(), []
@@ -336,6 +345,7 @@ def table(report: Report, seconds: float, first_seed: int) -> str:
     rows = [
         ("schedules", f"{report.schedules} (seeds {first_seed} to {first_seed + report.schedules - 1})"),
         ("jobs", f"{report.jobs} ({outcomes})"),
+        ("jobs of strangers", report.strangers),
         ("faults", f"{sum(report.faults.values())} ({kinds})"),
         ("wrong or missing outcomes", len(report.wrong)),
         ("hangs", len(report.hangs)),
