@@ -19,7 +19,7 @@ from comfy_nb.server.executor import run_worker
 from comfy_nb.server.files import Folders
 from comfy_nb.server.frontend import FrontEnd
 from comfy_nb.server.guard import Guard
-from comfy_nb.server.routes import files, info, jobs, prompts, socket, users
+from comfy_nb.server.routes import files, info, jobs, prompts, readout, socket, users
 from comfy_nb.server.state import ServerState
 from comfy_nb.server.worlds import load_world
 
@@ -42,7 +42,7 @@ def create_app(
     them. `frontend`: the folder of pages to serve at /. `token`: what every request has to show, if anything.
     """
     state = ServerState.create(folders, step_time=step_time, previews=previews)
-    core = [*prompts.ROUTES, *info.ROUTES, *files.ROUTES, *users.ROUTES]
+    core = [*prompts.ROUTES, *info.ROUTES, *files.ROUTES, *users.ROUTES, *readout.ROUTES]
     sockets = [WebSocketRoute(path, socket.serve) for path in ("/ws", "/api/ws")]
     unknown = Route("/{path:path}", _unknown, methods=ALL_METHODS)
     rest: list[BaseRoute] = [unknown] if frontend is None else [Mount("/", FrontEnd(frontend))]

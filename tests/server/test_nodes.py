@@ -12,7 +12,7 @@ from PIL import Image
 
 from comfy_nb.server.files import Folders
 from comfy_nb.server.nodes import NODE_CLASSES
-from tests.server.talk import text_to_image
+from tests.server.talk import binary, text_to_image
 
 RECORDED = Path(__file__).parents[1] / "data" / "conversion" / "object_info.json.xz"
 
@@ -302,10 +302,21 @@ def test_pictures_are_scaled_batched_and_inverted():
 def test_what_is_undecided_falls_to_nothing(talker):
     prompt = base()
     prompt["3"] = {**prompt["3"], "class_type": "KSamplerUndecided"}
-    prompt_id, _ = talker.run(prompt)
+    prompt_id, frames = talker.run(prompt)
+    told = [frame[9:].decode() for frame in binary(frames) if frame[:9] == b"\0\0\0\3\0\0\0\0013"]
+    assert len(told) == 8
+    assert told[0].startswith("Undecided, in bits: palette 3.")
+    assert told[-1] == "All is decided"
     steps = talker.history(prompt_id)["outputs"]["3"]["undecided"]
+    assert talker.http.get(f"/undecided/{prompt_id}").json() == {"3": steps}
+    assert talker.http.get("/undecided/nobody").status_code == 404
     bits = [sum(factor["bits"] for factor in step["factors"]) for step in steps]
     assert [step["step"] for step in steps] == list(range(1, 9))
     assert bits[0] > 5
     assert bits[-1] < 1
     assert all(factor["candidates"] for factor in steps[0]["factors"])
+    head, *rows = (line.split() for line in talker.history(prompt_id)["outputs"]["3"]["text"][0].splitlines())
+    assert head == ["step", "sigma", *(factor["name"] for factor in steps[0]["factors"]), "likeliest"]
+    shown = [[float(cell) for cell in row[2 : len(head) - 1]] for row in rows]
+    listed = [[factor["bits"] for factor in step["factors"]] for step in steps]
+    np.testing.assert_allclose(shown, listed, atol=0.006)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from comfy_nb.server.diffusion.sampling import SAMPLERS, SCHEDULERS, ksampler
@@ -12,6 +12,7 @@ from comfy_nb.server.nodes.fields import Field, choice, integer, number, seed
 from comfy_nb.server.nodes.values import Latent
 from comfy_nb.server.pictures import preview_jpeg
 from comfy_nb.server.worlds.base import Array, Factor, World
+from comfy_nb.wire.messages import ProgressText
 
 __all__ = ["CFG", "NODES", "latent_arguments", "show_steps"]
 
@@ -72,7 +73,10 @@ def _sample_part(context: Context, inputs: dict[str, Any]) -> NodeResult:
 
 
 def _sample_watched(context: Context, inputs: dict[str, Any]) -> NodeResult:
-    """Also lists, per step, each factor's bits and best candidates: as text, and as data of the node's output."""
+    """Also lists, per step, each factor's bits and best candidates.
+
+    As a line that the node shows while it runs, as a table in text, and as data of the node's output.
+    """
     seen: list[dict[str, Any]] = []
 
     def watch(step: int, sigma: float, factors: tuple[Factor, ...]) -> None:
@@ -81,18 +85,31 @@ def _sample_watched(context: Context, inputs: dict[str, Any]) -> NodeResult:
             for each in factors
         ]
         seen.append({"step": step, "sigma": sigma, "factors": listed})
+        context.progress.tell(ProgressText(context.node_id, _status(factors), prompt_id=None))
 
     latent = _run(context, inputs, seed=inputs["seed"], denoise=inputs["denoise"], watch=watch)
-    table = "\n".join(_line(row) for row in seen)
+    table = _table(seen)
     return NodeResult((latent, table), {"text": [table], "undecided": seen})
 
 
-def _line(row: Mapping[str, Any]) -> str:
-    factors = "  ".join(
-        f"{each['name']} {each['bits']:.2f} bit" + "".join(f" ({name})" for name, _ in each["candidates"][:1])
-        for each in row["factors"]
-    )
-    return f"{row['step']:3}  sigma {row['sigma']:7.3f}  {factors}"
+def _status(factors: Sequence[Factor]) -> str:
+    """Name what is still open, and by how many bits."""
+    still_open = [f"{factor.name} {factor.bits:.1f}" for factor in factors if factor.bits >= 0.05]
+    return f"Undecided, in bits: {', '.join(still_open)}" if still_open else "All is decided"
+
+
+def _table(seen: Sequence[Mapping[str, Any]]) -> str:
+    """Lay the read-out out in columns: step, sigma, the bits of each factor, and the likeliest option of each."""
+    names = [factor["name"] for factor in seen[0]["factors"]] if seen else []
+    head = f"{'step':>4} {'sigma':>8} " + "".join(f"{name:>9} " for name in names) + " likeliest"
+    return "\n".join([head, *map(_row, seen)])
+
+
+def _row(step: Mapping[str, Any]) -> str:
+    bits = "".join(f"{factor['bits']:9.2f} " for factor in step["factors"])
+    best = [factor["candidates"][0] for factor in step["factors"] if factor["candidates"]]
+    likeliest = ", ".join(f"{name} {probability:.0%}" for name, probability in best)
+    return f"{step['step']:4} {step['sigma']:8.3f} {bits} {likeliest}"
 
 
 CFG = number(

@@ -45,58 +45,69 @@ def volcano(canvas: Canvas, rng: Random, u: float, top: float) -> None:
 
 
 def waterfall(canvas: Canvas, rng: Random, u: float) -> None:
-    """A cliff with a fall of water, and spray at its foot."""
+    """A fall between two shoulders of rock, spray at its foot, and a dark wood before it."""
     x, ink = u * canvas.aspect, canvas.ink
-    ridge(canvas, rng, 0.58, 0.12, ink.mix("far", "horizon", 0.3))
-    mist(canvas, 0.46, 0.62, 0.45)
-    lip = 0.47
-    left = rough(rng, (-0.05, 0.45), (x - 0.05, lip), 0.03)
-    right = rough(rng, (x + 0.05, lip), (canvas.aspect + 0.05, 0.47), 0.035)
-    cliff = canvas.pen().polygon(
+    ridge(canvas, rng, 0.56, 0.14, ink.mix("far", "horizon", 0.45))
+    mist(canvas, 0.44, 0.64, 0.5)
+    lip = 0.465
+    for side in (-1, 1):
+        _shoulder(canvas, rng, x, side, lip)
+    fall = canvas.pen().polygon(
         [
-            *left,
-            (x - 0.05, lip),
-            *right,
-            (canvas.aspect + 0.05, 0.47),
-            (canvas.aspect + 0.05, 1.0),
-            (-0.05, 1.0),
+            (x - 0.022, lip),
+            (x + 0.022, lip),
+            (x + 0.03, 0.57),
+            (x + 0.044, 0.7),
+            (x - 0.044, 0.7),
+            (x - 0.03, 0.57),
         ]
     )
-    canvas.fill(cliff, ink.mix("mid", "stone", 0.3))
-    cracks = canvas.pen()
-    for _ in range(40):
-        a, y = rng.random() * canvas.aspect, rng.uniform(0.47, 0.6)
-        cracks.polygon([(a, y), (a + 0.008, y), (a + 0.003, y + rng.uniform(0.05, 0.14))])
-    canvas.fill(cracks.within(cliff), ink.mix("mid", "shadow", 0.45), 0.7)
-    ledges = canvas.pen()
-    for _ in range(16):
-        a, y, reach = rng.random() * canvas.aspect, rng.uniform(0.5, 0.66), rng.uniform(0.03, 0.09)
-        ledges.polygon(
-            [
-                (a - reach, y + 0.006),
-                (a - reach * 0.4, y),
-                (a + reach, y + 0.003),
-                (a + reach * 0.3, y + 0.011),
-            ]
-        )
-    canvas.fill(ledges.within(cliff), ink.mix("far", "grass_far", 0.5), 0.55)
-    trees = canvas.pen().polygon([(0.0, 0.478), (x - 0.06, 0.48), (x - 0.05, 0.5), (0.0, 0.497)])
-    trees.polygon([(x + 0.06, 0.48), (canvas.aspect, 0.478), (canvas.aspect, 0.497), (x + 0.05, 0.5)])
-    for i in range(24):
-        a = canvas.aspect * (i + rng.random()) / 24
-        if abs(a - x) > 0.07:
-            pine(trees, a, 0.492, rng.uniform(0.045, 0.085))
-    canvas.fill(trees, ink.mix("near", "pine", 0.35))
-    fall = canvas.pen().polygon(
-        [(x - 0.046, lip - 0.004), (x + 0.046, lip - 0.004), (x + 0.06, 1.0), (x - 0.062, 1.0)]
-    )
-    canvas.fill(fall, ink.mix("water", "*ffffff", 0.55))
+    canvas.fill(fall, ink.mix("water", "snow", 0.55))
     threads = canvas.pen()
-    for i in range(7):
-        a = x - 0.045 + 0.013 * i + rng.uniform(-0.003, 0.003)
-        threads.line([(a, lip + rng.uniform(0, 0.05)), (a * 1.0 + (a - x) * 0.2, 0.69)], 0.0045)
-    canvas.fill(threads.within(fall), "*ffffff", 0.85)
-    canvas.fill(canvas.halo(x, 0.685, 0.075), "*ffffff", 0.75)
+    for i in range(6):
+        a = (i - 2.5) / 6
+        threads.line([(x + a * 0.04, lip + rng.uniform(0, 0.06)), (x + a * 0.078, 0.7)], 0.004)
+    canvas.fill(threads.within(fall), "snow", 0.9)
+    wood = canvas.pen().polygon(rolling(rng, canvas.aspect, 0.668, 0.012))
+    for i in range(30):
+        a = canvas.aspect * (i + rng.random()) / 30
+        if abs(a - x) > 0.085:
+            pine(wood, a, 0.675, rng.uniform(0.035, 0.08))
+    canvas.fill(wood, ink.mix("near", "pine", 0.3))
+    canvas.fill(canvas.halo(x, 0.665, 0.075), "snow", 0.75)
+
+
+def _shoulder(canvas: Canvas, rng: Random, x: float, side: int, lip: float) -> None:
+    """The rock on one side of a fall: a high step, a lower one, and a slope; the light comes from the left."""
+    ink = canvas.ink
+    outline = [
+        (0.0, lip),
+        (0.03, lip),
+        (0.05, lip - 0.035),
+        (0.14, lip - 0.05),
+        (0.2, lip - 0.03),
+        (0.23, 0.53),
+    ]
+    outline += [(0.34, 0.52), (0.4, 0.56), (0.46, 0.62), (0.8, BASE), (0.0, BASE)]
+    rock = canvas.pen().polygon(
+        [(x + side * (a + rng.uniform(-0.008, 0.008) * (a > 0.03)), y) for a, y in outline]
+    )
+    canvas.fill(rock, ink.mix("mid", "stone", 0.25))
+    shade, light = canvas.pen(), canvas.pen()
+    reach = 0.012
+    while reach < 0.5:
+        width = rng.uniform(0.014, 0.035)
+        top, foot = rng.uniform(0.42, 0.5), rng.uniform(0.6, 0.67)
+        face = [(reach, top), (reach + width, top), (reach + width * 1.3, foot), (reach + width * 0.4, foot)]
+        (shade if rng.random() < 0.6 else light).polygon([(x + side * a, y) for a, y in face])
+        reach += width + rng.uniform(0.004, 0.022)
+    canvas.fill(shade.within(rock), ink.mix("near", "shadow", 0.3), 0.55)
+    canvas.fill(light.within(rock), ink.mix("far", "horizon", 0.2), 0.45)
+    turf = canvas.pen().polygon([(x + side * a, y - 0.012) for a, y in outline[1:7]])
+    turf.line([(x + side * a, y) for a, y in outline[1:9]], 0.012)
+    canvas.fill(turf.within(rock), ink.mix("near", "pine", 0.4), 0.9)
+    if side > 0:
+        canvas.fill(rock, ink.mix("near", "shadow", 0.4), 0.25)
 
 
 def dunes(canvas: Canvas, rng: Random, count: int) -> None:

@@ -90,7 +90,7 @@ SKIES: tuple[Part, ...] = (
             partial(spiral_galaxy, u=0.66, y=0.15, turn=0.4),
             partial(spiral_galaxy, u=0.34, y=0.16, turn=2.0),
         ),
-        rare_in=BRIGHT,
+        rare_in=BRIGHT | {"sunset"},
     ),
     *variants(
         "clouds",
@@ -146,7 +146,7 @@ SKIES: tuple[Part, ...] = (
             partial(aurora, colours=("*5dffb0", "*a45cff"), drop=0.29),
             partial(aurora, colours=("*4af0e0", "*ff6bd0"), drop=0.26),
         ),
-        rare_in=BRIGHT,
+        rare_in=BRIGHT | {"sunset"},
     ),
     *variants(
         "shooting star",
