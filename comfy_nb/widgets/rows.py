@@ -17,6 +17,7 @@ __all__ = ["MAX_ROW", "MESSAGE", "NODE", "OWNER", "TITLE", "Row", "clip", "row_o
 Row = dict[str, Any]
 
 MAX_ROW = 300  # bytes of JSON
+JOINERS = "\u200c\u200d"  # not printable by themselves; emoji and Persian words fall apart without them
 # Bytes of JSON that a text may take.
 TITLE, NODE, MESSAGE, OWNER = 80, 32, 72, 32
 
@@ -83,7 +84,8 @@ def _tenths(seconds: float | None) -> float | None:
 
 def clip(text: str, limit: int) -> str:
     """The text on one line, as much of it as fits into `limit` bytes of JSON, with "…" where it was cut."""
-    line = " ".join("".join(char if char.isprintable() else " " for char in text[: 4 * limit]).split())
+    seen = (char if char.isprintable() or char in JOINERS else " " for char in text[: 4 * limit])
+    line = " ".join("".join(seen).split())
     if _size(line) <= limit and len(text) <= 4 * limit:
         return line
     size, kept = 3, 0  # the "…"

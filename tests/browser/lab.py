@@ -40,6 +40,7 @@ PROMPT = """(index) => {
     return cell.promptNode?.textContent.trim() ?? "";
 }"""
 OUTPUTS = "(index) => window.jupyterapp.shell.currentWidget.content.widgets[index].model.outputs.toJSON()"
+THEMED = """(name) => document.body.dataset.jpThemeName === name && !document.getElementById("jupyterlab-splash")"""
 THEME = """(name) => window.jupyterapp.commands.execute("apputils:change-theme", { theme: name })"""
 
 
@@ -213,8 +214,9 @@ class Notebook:
         return view
 
     def theme(self, name: str) -> None:
-        """Change the theme: "JupyterLab Dark" or "JupyterLab Light"."""
+        """Change the theme: "JupyterLab Dark" or "JupyterLab Light". Returns when the page has it."""
         self.page.evaluate(THEME, name)
+        self.page.wait_for_function(THEMED, arg=name)
 
     def wait_until(self, condition: Callable[[], object], limit: float, what: str) -> Any:
         """Wait until `condition` is true and return its value; fails with `what` after `limit` seconds."""

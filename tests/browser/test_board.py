@@ -183,6 +183,9 @@ def detail_and_dismissal(rig: Rig, shoot):
     assert "KSampler.seed" in rig.board.inner_text()
     shoot(shown, "detail")
     rig.board.get_by_role("button", name="All jobs").click()
+    # The job's own sheet came with it, after the board's, and takes nothing from the cards.
+    button = rig.tile(2).locator(".cnb-tile-open")
+    assert button.evaluate("(button) => getComputedStyle(button).backgroundColor") != "rgba(0, 0, 0, 0)"
 
     rig.tile(2).click()
     rig.tile(2).press("Delete")

@@ -13,7 +13,7 @@ from comfy_nb import events as ev
 from comfy_nb.client.prompt import Prompt
 from comfy_nb.errors import Problem
 from comfy_nb.snapshot import ErrorView, Snapshot
-from comfy_nb.widgets.rows import MAX_ROW, clip, row_of
+from comfy_nb.widgets.rows import JOINERS, MAX_ROW, clip, row_of
 from comfy_nb.workflow.plan import make_plan
 
 GRAPH = {
@@ -115,12 +115,18 @@ def test_a_row_is_short_whatever_is_in_it(title: str, label: str, message: str, 
     )
     row = row_of(123_456, given_row, title, 15)
     assert size(row) <= MAX_ROW
-    assert all(char.isprintable() for value in row.values() if isinstance(value, str) for char in value)
+    texts = "".join(value for value in row.values() if isinstance(value, str))
+    assert texts.translate(dict.fromkeys(map(ord, JOINERS))).isprintable()
 
 
 @pytest.mark.parametrize(
     ("text", "limit", "short"),
-    [("as it is", 20, "as it is"), ("one\n two\t\tthree", 30, "one two three"), ("abcdefghij", 8, "abcde…")],
+    [
+        ("as it is", 20, "as it is"),
+        ("one\n two\t\tthree", 30, "one two three"),
+        ("abcdefghij", 8, "abcde…"),
+        ("👩‍🎨", 30, "👩‍🎨"),
+    ],
 )
 def test_clip(text: str, limit: int, short: str):
     assert clip(text, limit) == short

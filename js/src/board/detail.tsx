@@ -13,6 +13,7 @@ export function Detail(props: {
   const { session, host, opened, keys } = props;
   const box = useRef<HTMLElement>(null);
   const at = keys.indexOf(opened.key);
+  const title = session.row(opened.key)?.value.title ?? opened.title;
   useEffect(() => box.current?.focus(), []);
   const close = () => session.close();
   const by = (step: number) => {
@@ -26,7 +27,7 @@ export function Detail(props: {
       class="cnb-detail"
       ref={box}
       tabIndex={-1}
-      aria-label={`Job ${opened.title}`}
+      aria-label={`Job ${title}`}
       data-lm-suppress-shortcuts="true"
       onKeyDown={(event) => {
         if (event.key !== "Escape") return;
@@ -39,6 +40,9 @@ export function Detail(props: {
         <button type="button" class="cnb-button cnb-back" onClick={close}>
           ← All jobs
         </button>
+        <h4 dir="auto" title={title}>
+          {title}
+        </h4>
         <span class="cnb-turn">
           <button
             type="button"

@@ -19,7 +19,8 @@ export function layoutOf(mode: Mode, size: number, width: number, count: number)
   if (mode === "list") {
     return { columns: 1, width, height: LINE, pitch: LINE, total: count * LINE };
   }
-  const columns = Math.max(1, Math.floor((width + GAP) / (Math.min(size, width) + GAP)));
+  // The size is a wish: the nearest number of columns, rather than a card of twice that size where two do not quite fit.
+  const columns = Math.max(1, Math.round((width + GAP) / (size + GAP)));
   const own = Math.max(0, (width - GAP * (columns - 1)) / columns);
   const height = Math.round(own) + TEXT;
   const rows = Math.ceil(count / columns);

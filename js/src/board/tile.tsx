@@ -4,7 +4,7 @@ import { isActive } from "../protocol";
 import { percent } from "../words";
 import type { Row } from "./protocol";
 import type { BoardSession, Live } from "./session";
-import { figuresOf, lineOf, spoken, tileWords } from "./words";
+import { figuresOf, lineOf, spoken, tileWords, whereOf } from "./words";
 
 export interface TileProps {
   readonly session: BoardSession;
@@ -162,8 +162,9 @@ function Text({ session, row, server }: { session: BoardSession; row: Row; serve
       <div class="cnb-tile-line" dir="auto">
         {lineOf(row, shown)}
       </div>
-      <div class="cnb-tile-figures" dir="auto">
-        {figuresOf(row, since, server)}
+      <div class="cnb-tile-figures">{figuresOf(row, since)}</div>
+      <div class="cnb-tile-where" dir="auto">
+        {whereOf(row, server)}
       </div>
       {row.status === "running" && row.of > 0 && (
         <Bar

@@ -49,15 +49,17 @@ export function lineOf(row: Row, step = row.step): string {
   }
 }
 
-/** The second line: the time so far and the time left; whose it is, and where. `since` is seconds since the row came. */
-export function figuresOf(row: Row, since: number, server: string): string {
-  const words = [];
-  if (row.status === "running") {
-    if (row.elapsed !== null) words.push(duration(row.elapsed + since));
-    if (!row.message) words.push(timeLeft(row.left, since).replace("about ", ""));
-  }
-  words.push(row.owner, server);
+/** The second line, of what runs: the time so far and the time left. `since` is seconds since the row came. */
+export function figuresOf(row: Row, since: number): string {
+  if (row.status !== "running") return "";
+  const words = [row.elapsed === null ? "" : duration(row.elapsed + since)];
+  if (!row.message) words.push(timeLeft(row.left, since).replace("about ", ""));
   return words.filter(Boolean).join(" · ");
+}
+
+/** Whose it is, if not ours, and where, if there are several servers. */
+export function whereOf(row: Row, server: string): string {
+  return [row.owner, server].filter(Boolean).join(" · ");
 }
 
 /** All of a card in one sentence, for a screen reader. */

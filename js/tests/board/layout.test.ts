@@ -9,6 +9,10 @@ describe("the grid", () => {
     expect(placeOf(layout, 5)).toEqual({ x: layout.width + 10, y: layout.pitch });
   });
 
+  test("has two columns where nearly two fit, not one of twice the size", () => {
+    expect(layoutOf("grid", 152, 264, 3)).toMatchObject({ columns: 2, width: 127 });
+  });
+
   test("has one column where not even one fits", () => {
     expect(layoutOf("grid", 320, 200, 3)).toMatchObject({ columns: 1, width: 200 });
   });

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { figuresOf, lineOf, news, ordinal, spoken, tally, tileWords } from "../../src/board/words";
+import { figuresOf, lineOf, news, ordinal, spoken, tally, tileWords, whereOf } from "../../src/board/words";
 import { row } from "./helpers";
 
 test("ordinals", () => {
@@ -14,7 +14,12 @@ describe("a card", () => {
   test("that runs says its node, its step and its times", () => {
     expect(lineOf(running)).toBe("KSampler 6/20");
     expect(lineOf(running, 9)).toBe("KSampler 9/20");
-    expect(figuresOf(running, 1, "gpu:8188")).toBe("2.3 s · 1 s left · gpu:8188");
+    expect(figuresOf(running, 1)).toBe("2.3 s · 1 s left");
+  });
+
+  test("says whose it is and where, if that is not plain", () => {
+    expect(whereOf(running, "")).toBe("");
+    expect(whereOf(row(1, { s: "queued", w: "Ada" }), "gpu:8188")).toBe("Ada · gpu:8188");
   });
 
   test("that is being stopped says so", () => {
@@ -25,7 +30,7 @@ describe("a card", () => {
   test("that lost its server says so, and leaves the time left out", () => {
     const lost = { ...running, message: "reconnecting" };
     expect(lineOf(lost)).toBe("reconnecting");
-    expect(figuresOf(lost, 0, "")).toBe("1.3 s");
+    expect(figuresOf(lost, 0)).toBe("1.3 s");
   });
 
   test("that waits says its place", () => {
