@@ -57,6 +57,7 @@ test-js: js/node_modules/.made
 
 test-python: $(VENV)/.dev kernels
 	$(BIN)/pytest -n 2 --dist loadfile --ignore=tests/browser --ignore=tests/benchmarks --ignore=tests/conformance
+	$(BIN)/pytest -n 0 tests/conformance -k simplified
 
 # One at a time: a page that shares its two cores with other tests shows how busy the machine is, nothing else.
 test-browser: $(VENV)/.dev browser
