@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import logging
 import os
 import re
 import ssl
@@ -90,6 +91,14 @@ class Headers(Mapping[str, str]):
                 kept[name] = value
                 conceal([value])
             self._cookies = kept  # a new one: another thread may be reading
+
+
+def _no_cookies(record: logging.LogRecord) -> bool:
+    return "set-cookie" not in record.getMessage().lower()
+
+
+# At DEBUG it logs the headers of answers, and with them the sessions that gateways hand out.
+logging.getLogger("httpcore2.http11").addFilter(_no_cookies)
 
 
 def _pair(cookie: str) -> tuple[str, str]:

@@ -19,11 +19,11 @@ ODD: tuple[Any, ...] = (
     "execution_success", "execution_error", "3.0.0.1", "12:3", [], [[]], [None], ["", ""], ["COMBO", {"options": 3}],
     {}, {"": {}}, {"node": None}, {"filename": 3}, ["3d/a.glb", None],
     {"filename": "x", "format": "mp4"}, {"filename": "x", "format": "video/x"}, {"filename": "a", "subfolder": None},
-    {"filename": "a.json"}, [0, "p", None, None, None],
+    {"filename": "a.json"}, {"result": ["3d/a.glb", None]}, [0, "p", None, None, None],
 )  # fmt: skip
 BYTES = (b"", b"\x00", b"\xff", b"\xc3", b"\xed\xa0\x80", b'"', b"\\ud800", b"[", b"]", b"{", b"}", b",", b"NaN",
          b"1e999", b"-", b"\xef\xbb\xbf", b"RIFF\0\0\0\0WEBP", b"\x89PNG\r\n\x1a\n", b"GIF89a",
-         b"\x00\x00\x00\x04", b"\xff\xff\xff\xff", b"\x7f\xff\xff\xff")  # fmt: skip
+         b"[" * 3000, b"7" * 5000, b"\x00\x00\x00\x04", b"\xff\xff\xff\xff", b"\x7f\xff\xff\xff")  # fmt: skip
 DEEP = 200  # levels, well beyond what is read; four times that many can still be written
 ROUTES = ("GET /queue", "GET /history", "GET /system_stats", "POST /prompt 200", "POST /prompt 400")
 MOST = 1 << 16  # bytes of one input
@@ -108,12 +108,12 @@ def _cut_up(raw: str | bytes, dice: Dice) -> str | bytes:
     )
 
 
-def _with_another_value(raw: str, dice: Dice) -> str:
+def _with_another_value(raw: str | bytes, dice: Dice) -> str | bytes:
     """JSON with one value replaced, left out, given twice or wrapped; what is no JSON (any more) is cut up."""
     try:
         value = json.loads(raw)
     except (ValueError, RecursionError):
-        return str(_cut_up(raw, dice))
+        return _cut_up(raw, dice)
     return json.dumps(_changed(value, dice), ensure_ascii=bool(dice.randrange(2)))
 
 
