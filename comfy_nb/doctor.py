@@ -16,6 +16,7 @@ import httpx2
 
 from comfy_nb.client import timing
 from comfy_nb.client.address import Address
+from comfy_nb.client.credentials import queue_tells_accounts
 from comfy_nb.client.http import Http, make_client
 from comfy_nb.client.line import new_id
 from comfy_nb.client.loop import Loop, get_loop
@@ -162,7 +163,7 @@ def _age(version: str) -> list[Finding]:
     if numbers and numbers < [0, 3, 57]:
         text = "it cannot stop a job by its id: one is stopped only while it is seen to run"
         found.append(Finding("note", text, "update ComfyUI to 0.3.57 or newer"))
-    if numbers and numbers < [0, 3, 68]:
+    if queue_tells_accounts(version):
         text = "its queue shows everybody the keys of Comfy accounts (comfy_key=) that jobs came with"
         found.append(Finding("note", text, "update ComfyUI to 0.3.68 or newer"))
     return found

@@ -22,7 +22,7 @@ import httpx2
 from comfy_nb.errors import ConnectionFailed
 from comfy_nb.failures import conceal
 
-__all__ = ["Headers", "Verify", "basic", "hide", "make_headers", "make_trust"]
+__all__ = ["Headers", "Verify", "basic", "hide", "make_headers", "make_trust", "queue_tells_accounts"]
 
 Verify = bool | str | os.PathLike[str] | ssl.SSLContext
 
@@ -177,6 +177,12 @@ def make_trust(verify: Verify) -> ssl.SSLContext:
             f"verify={str(path)!r} cannot be used: {why}. It must be your authority's certificate, or a folder that "
             "openssl rehash has seen."
         ) from None
+
+
+def queue_tells_accounts(version: str) -> bool:
+    """Whether a ComfyUI of that version shows everybody the Comfy accounts of those who wait: before 0.3.68."""
+    found = re.match(r"v?(\d+)\.(\d+)\.(\d+)", version)
+    return found is not None and tuple(map(int, found.groups())) < (0, 3, 68)
 
 
 def hide(text: str, headers: Mapping[str, str]) -> str:

@@ -13,7 +13,14 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from comfy_nb.client.address import Address
-from comfy_nb.client.credentials import MOST_COOKIES, Headers, hide, make_headers, make_trust
+from comfy_nb.client.credentials import (
+    MOST_COOKIES,
+    Headers,
+    hide,
+    make_headers,
+    make_trust,
+    queue_tells_accounts,
+)
 from comfy_nb.errors import ConnectionFailed
 
 
@@ -164,3 +171,11 @@ def test_trust_in_no_certificates(tmp_path: Path) -> None:
             ConnectionFailed, match=r"ca\.pem' cannot be used: it holds no certificates in PEM\."
         ):
             make_trust(str(empty))
+
+
+@pytest.mark.parametrize(
+    ("version", "tells"),
+    [("0.3.67", True), ("v0.2.0", True), ("0.3.68", False), ("0.10.0", False), ("", False), ("fork", False)],
+)
+def test_which_queues_tell_accounts(version: str, tells: bool) -> None:
+    assert queue_tells_accounts(version) == tells
