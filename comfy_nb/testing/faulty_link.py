@@ -24,6 +24,7 @@ from comfy_nb.testing.plumbing import abort, one_request, say, split_frames
 
 __all__ = ["Answer", "Cut", "FaultyLink"]
 
+PIECE = 16 << 20  # bytes that are passed on at once at most: more than comes in the time of any `lump`
 LIMIT = 10.0  # seconds that starting, ending and any command may take
 
 Cut = Literal["clean", "reset", "half-open"]
@@ -239,7 +240,7 @@ class FaultyLink:
             await say(writer, answer.status)
             return
         address = urlsplit(self.target)
-        from_server, to_server = await asyncio.open_connection(address.hostname, address.port)
+        from_server, to_server = await asyncio.open_connection(address.hostname, address.port, limit=PIECE)
         websocket = b"upgrade: websocket" in head.lower()
         pair = _Pair(writer, to_server, websocket)
         self._pairs.add(pair)
@@ -270,7 +271,7 @@ class FaultyLink:
         return answer
 
     async def _up(self, pair: _Pair, reader: asyncio.StreamReader) -> None:
-        while data := await reader.read(1 << 16):
+        while data := await reader.read(PIECE):
             await self._pass(pair, pair.server, data)
 
     async def _down(self, pair: _Pair, reader: asyncio.StreamReader) -> None:
@@ -279,7 +280,7 @@ class FaultyLink:
             await self._pass(pair, pair.client, await reader.readuntil(b"\r\n\r\n"))
         while True:
             await asyncio.sleep(self.lump)
-            if not (data := await reader.read(1 << 16)):
+            if not (data := await reader.read(PIECE)):
                 return
             if pair.websocket:
                 frames, rest = split_frames(rest + data)
