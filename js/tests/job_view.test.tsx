@@ -255,6 +255,12 @@ describe("trouble", () => {
     expect(all("details")).toEqual([]);
   });
 
+  test("nothing twice: what the headline says already is not listed", () => {
+    const title = "Not sent: KSampler (node 3), input 'cfg': 250 is above the maximum of 100";
+    mount({ status: "failed", nodes: [], error: { ...error, title } });
+    expect(words('[role="alert"]')).toBe(title);
+  });
+
   test("the traceback is there for those who want it", () => {
     mount({ status: "failed", error: { ...error, detail: "Traceback…\n  File" } });
     expect(words("details pre")).toBe("Traceback…\n  File");

@@ -39,6 +39,8 @@ def _background() -> Image.Image:
 
 # Watches every picture in the outputs of the page, in each of its animation frames after it was painted, and keeps
 # [which of them, number, Date.now()] of each that is new. `stamps.gaps` has the time between animation frames.
+# A canvas has been painted by then. An <img> gives its pixels as soon as it has loaded, which may be a frame (17 ms)
+# before it is painted: what is said of those that use one is that much too good.
 WATCH = """() => {
     const strip = new OffscreenCanvas(16, 1).getContext("2d", { willReadFrequently: true });
     const read = (element) => {

@@ -1,7 +1,8 @@
 """From a server's frame to the painted pixel in a real JupyterLab: ours, and what people do without us, in one run.
 
 Servers, kernel, JupyterLab and browser share the machine's cores. A frame's time of sending is the server's; that of
-painting is when a page could read the frame's number back from the pixels of its canvas or image, after painting.
+painting is when a page could read the frame's number back from the pixels of its canvas or image, after painting
+(`stamps.WATCH` says where that flatters the rivals).
 Prints one table. The budgets are those of the design; `BENCH=quick` leaves the rivals out.
 """
 

@@ -2,10 +2,12 @@ import type { State } from "../protocol";
 
 /** What went wrong: which node, which input, what was said about it. */
 export function Problems({ error }: { error: NonNullable<State["error"]> }) {
+  const [only, ...more] = error.problems;
+  const told = only !== undefined && more.length === 0 && error.title.includes(only.message);
   return (
     <div class="cnb-error" role="alert">
       <p class="cnb-error-title">{error.title}</p>
-      {error.problems.length > 0 && (
+      {only !== undefined && !told && (
         <ul>
           {error.problems.map((problem, index) => (
             <li key={index}>
