@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-import random
 import ssl
 from collections.abc import Callable
 
@@ -141,8 +140,7 @@ class Socket:
                 self._on_loss(self._clean)
             self._on_link("reconnecting", f"reconnecting, {ordinal(attempt)} try")
             log.info("comfy_nb: websocket of %s lost: %s", self._address.display, why)
-            delay = self._timing.first_retry * 2 ** min(attempt - 1, 10)
-            await asyncio.sleep(min(self._timing.last_retry, delay) * random.uniform(0.7, 1.3))
+            await asyncio.sleep(self._timing.pause(attempt))
 
     async def _session(self, first: asyncio.Future[None] | None) -> str:
         """One connection, from its handshake to its loss; returns why it was lost."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from dataclasses import dataclass
 
 __all__ = ["TIMING", "Timing"]
@@ -38,6 +39,11 @@ class Timing:
     )  # silence of a running prompt's socket before it is opened anew
     stop: float = 5.0  # until a stop is sent again: one that lands between two prompts is lost
     fetch: float = 30.0  # for which the bytes of a result are asked for again while the server is away
+
+    def pause(self, attempt: int) -> float:
+        """Seconds before the next try to reconnect, after so many: doubling, and no two clients in step."""
+        delay = min(self.last_retry, self.first_retry * 2 ** min(attempt - 1, 10))
+        return delay * random.uniform(0.7, 1.3)
 
 
 TIMING = Timing()

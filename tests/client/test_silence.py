@@ -1,0 +1,118 @@
+"""A prompt runs, and nothing is heard of it: what the view says, and when the socket is opened anew."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import pytest
+
+from comfy_nb import events as ev
+from comfy_nb.client import line as module
+from comfy_nb.client.address import Address
+from comfy_nb.client.line import Line
+from comfy_nb.client.loop import get_loop
+from comfy_nb.client.prompt import Prompt
+from comfy_nb.client.timing import TIMING
+from comfy_nb.wire import messages as wire
+from comfy_nb.workflow.plan import make_plan
+from tests.client.helpers import graph
+
+ID = "0447b7af-958e-4c14-8d75-8144f041cd8b"
+
+
+class Clock:
+    """Time that stands still unless it is moved."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    clock = Clock()
+    monkeypatch.setattr(module, "time", clock)
+    return clock
+
+
+@pytest.fixture
+def prompt(clock: Clock) -> Prompt:
+    prompt = Prompt(make_plan(graph(), ID), graph(), clock=clock.monotonic)
+    prompt.feed(ev.Submitted())
+    prompt.feed(ev.Positioned(0))
+    return prompt
+
+
+@pytest.fixture
+def line(clock: Clock, prompt: Prompt, monkeypatch: pytest.MonkeyPatch) -> Line:
+    def ignore(*_: object) -> None:
+        pass
+
+    line = Line(
+        Address.parse("http://127.0.0.1:9"),
+        get_loop(),
+        TIMING,
+        on_message=lambda _, message: prompt.hear(message),
+        on_link=ignore,
+        on_loss=ignore,
+        tls=None,
+        max_message=1000,
+    )
+    line.socket = SimpleNamespace(is_open=True)
+    return line
+
+
+def renewals(clock: Clock, line: Line, prompt: Prompt, seconds: int) -> list[int]:
+    """When, in so many seconds of silence, the socket was to be opened anew."""
+    due = []
+    for second in range(seconds):
+        if line.note_silence(prompt):
+            due.append(second)
+        clock.now += 1
+    return due
+
+
+def test_it_is_opened_anew_after_15_s_then_after_60_s_then_every_5_minutes(
+    clock: Clock, line: Line, prompt: Prompt
+) -> None:
+    assert renewals(clock, line, prompt, 1300) == [15, 75, 375, 675, 975, 1275]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "note"),
+    [
+        (14, ""),
+        (40, "no word from the server for 40 s (loading a model can take minutes)"),
+        (180, "no word from the server for 3 min (loading a model can take minutes)"),
+        (600, "no word from the server for 10 min (its worker may be dead: see its log)"),
+    ],
+)
+def test_the_view_says_so_without_the_word_reconnecting(
+    clock: Clock, line: Line, prompt: Prompt, seconds: int, note: str
+) -> None:
+    clock.now += seconds
+    line.note_silence(prompt)
+    assert (prompt.run.link, prompt.snapshot().note) == ("connected", note)
+
+
+def test_a_word_ends_the_silence_and_the_next_one_begins_anew(
+    clock: Clock, line: Line, prompt: Prompt
+) -> None:
+    renewals(clock, line, prompt, 100)
+    line._hear(wire.Progress(1, 20, "3", ID))
+    assert prompt.snapshot().note == ""
+    assert renewals(clock, line, prompt, 100) == [15, 75]
+
+
+def test_what_every_new_socket_hears_is_no_word(clock: Clock, line: Line, prompt: Prompt) -> None:
+    renewals(clock, line, prompt, 20)
+    line._hear(wire.FeatureFlags({}))
+    assert renewals(clock, line, prompt, 60) == [55]
+
+
+def test_a_closed_socket_is_no_silent_one(clock: Clock, line: Line, prompt: Prompt) -> None:
+    line.socket = SimpleNamespace(is_open=False)
+    assert renewals(clock, line, prompt, 100) == []
+    assert prompt.snapshot().note == ""
