@@ -121,9 +121,8 @@ class Gateway:
             way = [] if head.upgrade else ["Connection: close"]
             kept = [line for line in lines if head.upgrade or not line.lower().startswith("connection:")]
             first = f"{head.method} {path.removeprefix(self._prefix)} HTTP/1.1"
-            await self._pass_on(
-                "\r\n".join([first, *kept, *way, "", ""]).encode(), reader, writer, len(self.seen)
-            )
+            start = "\r\n".join([first, *kept, *way, "", ""]).encode()
+            await self._pass_on(start, reader, writer, self._cookie)
 
     async def _head(self, reader: asyncio.StreamReader) -> tuple[Head, list[str]]:
         first, *lines = (await reader.readuntil(b"\r\n\r\n")).decode().rstrip("\r\n").split("\r\n")
@@ -349,7 +348,7 @@ def test_a_proxy_whose_password_is_in_its_address(monkeypatch: pytest.MonkeyPatc
 
 # -- and nobody is told ----------------------------------------------------------------------------------------
 
-SECRETS = ("pa55-w0rd", "c00kie-v4lue", "h3ader-v4lue", "k3y-of-an-account", "r3newed")
+SECRETS = ("pa55-w0rd", "c00kie-v4lue", "h3ader-v4lue", "k3y-of-an-account", "r3newed-s3ssion")
 QUOTED = SECRETS[:3]  # by a server that tells everybody what it was sent
 ANN = base64.b64encode(b"ann:pa55-w0rd").decode()
 
@@ -377,7 +376,7 @@ def test_no_secret_is_shown_logged_or_kept(
 ) -> None:
     caplog.set_level(logging.DEBUG)
     wants = {"authorization": f"Basic {ANN}", "x-api-key": "h3ader-v4lue"}
-    with Gateway(server, wants=wants, cookie="session=r3newed; Path=/") as gateway:
+    with Gateway(server, wants=wants, cookie="session=r3newed-s3ssion; Path=/") as gateway:
         url = gateway.url.replace("//", "//ann:pa55-w0rd@")
         credentials: dict[str, Any] = {
             "headers": {"X-API-Key": "h3ader-v4lue"},
