@@ -316,7 +316,10 @@ def test_what_is_undecided_falls_to_nothing(talker):
     assert bits[-1] < 1
     assert all(factor["candidates"] for factor in steps[0]["factors"])
     head, *rows = (line.split() for line in talker.history(prompt_id)["outputs"]["3"]["text"][0].splitlines())
-    assert head == ["step", "sigma", *(factor["name"] for factor in steps[0]["factors"]), "likeliest"]
-    shown = [[float(cell) for cell in row[2 : len(head) - 1]] for row in rows]
+    assert head == ["step", "sigma", *(factor["name"] for factor in steps[0]["factors"]), "decided"]
+    shown = [[float(cell) for cell in row[2:7]] for row in rows]
     listed = [[factor["bits"] for factor in step["factors"]] for step in steps]
     np.testing.assert_allclose(shown, listed, atol=0.006)
+    likeliest = [factor["candidates"][0][0] for factor in steps[-1]["factors"]]
+    decided = " ".join(" ".join(row[7:]) for row in rows)
+    assert all(name in decided for name in likeliest)

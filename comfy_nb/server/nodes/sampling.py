@@ -16,6 +16,9 @@ from comfy_nb.wire.messages import ProgressText
 
 __all__ = ["CFG", "NODES", "latent_arguments", "show_steps"]
 
+SURE = 0.9
+"""How likely an option must be to be called decided."""
+
 
 def show_steps(context: Context, world: World) -> Callable[[int, int, Array], None]:
     """What a sampler calls after each step: moves the bar, shows a preview if anybody looks, and waits."""
@@ -99,17 +102,22 @@ def _status(factors: Sequence[Factor]) -> str:
 
 
 def _table(seen: Sequence[Mapping[str, Any]]) -> str:
-    """Lay the read-out out in columns: step, sigma, the bits of each factor, and the likeliest option of each."""
+    """Lay the read-out out in columns: step, sigma, the bits of each factor, and what was decided at this step."""
     names = [factor["name"] for factor in seen[0]["factors"]] if seen else []
-    head = f"{'step':>4} {'sigma':>8} " + "".join(f"{name:>9} " for name in names) + " likeliest"
-    return "\n".join([head, *map(_row, seen)])
-
-
-def _row(step: Mapping[str, Any]) -> str:
-    bits = "".join(f"{factor['bits']:9.2f} " for factor in step["factors"])
-    best = [factor["candidates"][0] for factor in step["factors"] if factor["candidates"]]
-    likeliest = ", ".join(f"{name} {probability:.0%}" for name, probability in best)
-    return f"{step['step']:4} {step['sigma']:8.3f} {bits} {likeliest}"
+    lines = [f"{'step':>4} {'sigma':>7} " + "".join(f"{name:>9}" for name in names) + "  decided"]
+    decided: dict[str, str] = {}
+    for step in seen:
+        sure = {
+            factor["name"]: name
+            for factor in step["factors"]
+            for name, probability in factor["candidates"][:1]
+            if probability >= SURE
+        }
+        news = ", ".join(name for factor, name in sure.items() if decided.get(factor) != name)
+        bits = "".join(f"{factor['bits']:9.2f}" for factor in step["factors"])
+        lines.append(f"{step['step']:4} {step['sigma']:7.3f} {bits}  {news}".rstrip())
+        decided = sure
+    return "\n".join(lines)
 
 
 CFG = number(
