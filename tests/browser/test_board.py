@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 
-from comfy_nb.testing import Frames, ScriptedServer
+from comfy_nb.testing import Faults, Frames, Page, ScriptedServer
 from tests.browser.lab import Notebook, write_notebook
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(300)]
@@ -199,6 +200,8 @@ def ids(server: ScriptedServer) -> list[str]:
     return [body["prompt_id"] for body in server.calls("POST /prompt")]
 
 
+OVERFLOW = "(board) => board.scrollWidth - board.clientWidth"
+READY = "() => window.jupyterapp?.shell.currentWidget?.content?.widgets?.length > 0"
 ABUSE = {
     "html": "<img src=x onerror=\"document.title='broken'\"><script>document.title='broken'</script><b>bold</b>",
     "emoji": "👩‍👩‍👧‍👦🎨" * 40,
@@ -213,6 +216,7 @@ def test_abuse_is_shown_as_text_and_the_layout_holds(notebook, work, servers, sh
         CONNECT.format(one=servers[0].url, two=servers[1].url, graph=GRAPH),
         f"""jobs = [one.submit(workflow, title=title) for title in {titles!r}]
 plain = two.submit(workflow, {{"KSampler.seed": 5}});""",
+        "bad = two.submit(workflow)",
     ]
     write_notebook(work / "abuse.ipynb", cells)
     shown = notebook("abuse.ipynb")
@@ -226,12 +230,71 @@ plain = two.submit(workflow, {{"KSampler.seed": 5}});""",
     assert shown.page.title() != "broken"
     boxes = [rig.tile(key).bounding_box() for key in rig.cards()]
     assert len({(round(box["width"]), round(box["height"])) for box in boxes}) == 1
-    overflow = rig.board.evaluate("(board) => board.scrollWidth - board.clientWidth")
-    assert overflow <= 0
+    assert rig.board.evaluate(OVERFLOW) <= 0
     texts = rig.board.evaluate("(b) => [...b.querySelectorAll('.cnb-tile-title')].map((t) => t.textContent)")
     assert any(text.startswith("<img src=x") for text in texts)
     assert all(len(text) <= 80 for text in texts)
+    abusive_errors(rig, shoot)
     shown.page.set_viewport_size({"width": 640, "height": 900})
     shoot(shown, "narrow")
-    assert rig.board.evaluate("(board) => board.scrollWidth - board.clientWidth") <= 0
+    assert rig.board.evaluate(OVERFLOW) <= 0
+    assert shown.page.title() != "broken"
     assert shown.complaints == []
+
+
+def abusive_errors(rig: Rig, shoot):
+    """Each abuse once more, as what a server says when it refuses a prompt."""
+    shown = rig.shown
+    for key, words in enumerate(ABUSE.values(), 6):
+        problem = {"type": "bad", "message": words, "details": words, "extra_info": {"input_name": words}}
+        refusal = {
+            "error": {"type": "prompt_outputs_failed_validation", "message": words, "details": words},
+            "node_errors": {"3": {"errors": [problem], "class_type": words, "dependent_outputs": ["9"]}},
+        }
+        rig.servers[1].faults = Faults(post=Page.json(refusal, 400))
+        shown.run_to_end(2)
+        rig.until(key, "failed", 20)
+    rig.board.get_by_role("button", name="Failed").click()
+    shoot(shown, "errors")
+    for key in range(6, 10):
+        assert not rig.tile(key).evaluate(
+            "(tile) => [...tile.querySelectorAll('*')].some((part) => part.scrollWidth > 400)"
+        )
+    assert "<img src=x" in rig.tile(6).inner_text()
+    rig.tile(6).dblclick()
+    rig.board.locator(".cnb-error").wait_for(timeout=20_000)
+    shoot(shown, "error")
+    assert "<img src=x" in rig.board.locator(".cnb-error").inner_text()
+    assert rig.board.evaluate(OVERFLOW) <= 0
+    rig.board.get_by_role("button", name="All jobs").click()
+    rig.board.get_by_role("button", name="All", exact=True).click()
+    assert rig.board.locator("script, .cnb-tile b b, .cnb-error b b, img[src=x]").count() == 0
+
+
+def test_a_contact_sheet_is_there_without_a_kernel(rig: Rig, notebook, work, shoot):
+    hurry()
+    rig.shown.run_to_end(1)
+    for key in range(1, 9):
+        rig.until(key, "succeeded", 60)
+    path = work / "board.ipynb"
+    kept: list[dict[str, Any]] = []
+
+    def saved() -> bool:
+        rig.shown.save()
+        kept[:] = json.loads(path.read_text())["cells"][0]["outputs"]
+        return any("image/jpeg" in output.get("data", {}) for output in kept)
+
+    rig.shown.wait_until(saved, 20, "the contact sheet to be kept")
+    rig.shown.close()
+    assert len(json.dumps(kept)) < 8 * 150_000
+    foreign = json.loads(path.read_text())
+    foreign["metadata"]["kernelspec"]["name"] = "missing"
+    (work / "board_later.ipynb").write_text(json.dumps(foreign))
+    again = notebook("board_later.ipynb", ready=READY)
+    sheet = again.page.locator(".cnb-saved")
+    sheet.wait_for(timeout=20_000)
+    picture = "(sheet) => [...sheet.querySelectorAll('img')].some((img) => img.naturalWidth > 0)"
+    again.wait_until(lambda: sheet.evaluate(picture), 20, "the picture")
+    shoot(again, "later")
+    assert "8 succeeded" in sheet.inner_text()
+    assert "seed 3: " in sheet.inner_text()
