@@ -222,7 +222,7 @@ class JobBoard:
         if live is None:
             publish(self._live_id, self._still())
             return
-        publish(self._live_id, {WIDGET: live[0][WIDGET], "text/plain": repr(self)})
+        publish(self._live_id, {WIDGET: live[0][WIDGET], "text/plain": "<JobBoard>"})
         publish(self._beside_id, sheet_bundle("", (), b"", mark=BESIDE))
         self._displayed = True
         self._loop.call(self._rest)

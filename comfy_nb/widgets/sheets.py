@@ -15,6 +15,7 @@ from PIL import Image
 __all__ = ["contact_sheet", "sheet_bundle"]
 
 COLUMNS = 6
+GROUND = "#808080"  # between pictures; a JPEG cannot let the page's own colour through, light or dark
 CELLS = (144, 112, 80, 48)  # pixels; the first that fits is taken
 GAP = 4  # pixels
 MAX_BYTES = 55_000  # of the picture, which a bundle holds twice, in four characters for three bytes
@@ -22,7 +23,7 @@ MAX_ROWS = 60  # jobs in the list
 
 
 def contact_sheet(pictures: Sequence[bytes]) -> bytes:
-    """The pictures in rows of six, as a JPEG of at most 55 kB; empty if there are none."""
+    """The pictures in rows of up to six, as a JPEG of at most 55 kB; empty if there are none."""
     if not pictures:
         return b""
     for cell in CELLS:
@@ -34,9 +35,9 @@ def contact_sheet(pictures: Sequence[bytes]) -> bytes:
 
 
 def _sheet(pictures: Sequence[bytes], cell: int) -> Image.Image:
-    columns = min(COLUMNS, len(pictures))
-    rows = -(-len(pictures) // columns)
-    sheet = Image.new("RGB", (columns * (cell + GAP) - GAP, rows * (cell + GAP) - GAP), "white")
+    rows = -(-len(pictures) // COLUMNS)
+    columns = -(-len(pictures) // rows)  # of equal length, as far as that goes
+    sheet = Image.new("RGB", (columns * (cell + GAP) - GAP, rows * (cell + GAP) - GAP), GROUND)
     for place, data in enumerate(pictures):
         with Image.open(io.BytesIO(data)) as picture:
             small = picture.convert("RGB")

@@ -265,6 +265,7 @@ def abusive_errors(rig: Rig, shoot):
     rig.board.locator(".cnb-error").wait_for(timeout=20_000)
     shoot(shown, "error")
     assert "<img src=x" in rig.board.locator(".cnb-error").inner_text()
+    assert rig.board.locator(".cnb-error-title").evaluate(OVERFLOW) <= 0
     assert rig.board.evaluate(OVERFLOW) <= 0
     rig.board.get_by_role("button", name="All jobs").click()
     rig.board.get_by_role("button", name="All", exact=True).click()

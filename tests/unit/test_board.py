@@ -270,24 +270,23 @@ def test_thumbnails_come_when_wanted_and_are_small(make, comfys):
     assert data[8:12] == b"WEBP"
 
 
-def test_frames_go_for_the_cards_in_sight_only(make, comfys, servers):
-    servers[0].pause()
-    rig = make(comfys[0])
-    job = submit(comfys[0])
-    until(lambda: len(rig.page.rows) == 1)
-    rig.page.says(k="looks", page="p1", at=False)
-    servers[0].resume()
-    ended(job)
-    assert rig.page.line.messages("frame") == []
-    servers[0].pause()
-    other = submit(comfys[0], 2)
-    until(lambda: len(rig.page.rows) == 2)
-    key = list(rig.page.rows)[1]
-    rig.page.says(k="looks", page="p1", at=[str(key)])
-    servers[0].resume()
-    ended(other)
-    until(lambda: rig.page.line.messages("frame"))
-    assert {frame["i"] for frame in rig.page.line.messages("frame")} == {key}
+def test_frames_go_for_the_cards_in_sight_only(make):
+    with ScriptedServer(Frames(count=2000, rate=20)) as slow, cn.connect(slow.url) as comfy:
+        slow.pause()
+        rig = make(comfy)
+        jobs = submit(comfy), submit(comfy, 2)
+        until(lambda: len(rig.page.rows) == 2)
+        seen, unseen = list(rig.page.rows)
+        rig.page.says(k="looks", page="p1", at=[str(unseen)])
+        slow.resume()
+        until(lambda: rig.page.rows[seen].get("a", 0) >= 5)
+        assert rig.page.line.messages("frame") == []
+        rig.page.says(k="looks", page="p1", at=[str(seen)])
+        until(lambda: rig.page.line.messages("frame"))
+        assert {frame["i"] for frame in rig.page.line.messages("frame")} == {seen}
+        for job in jobs:
+            job.interrupt()
+        ended(*jobs)
 
 
 def test_previews_turned_off_are_freed_at_once_also_of_what_runs(make, comfys, servers):
