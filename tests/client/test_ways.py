@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import inspect
 import logging
 import ssl
 import threading
@@ -17,8 +18,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+import nbformat
 import pytest
 import trustme
+from nbclient import NotebookClient
 
 import comfy_nb as cn
 from comfy_nb.cli import main as command_line
@@ -410,3 +413,45 @@ def test_no_secret_is_shown_logged_or_kept(
     for secret in (*SECRETS, ANN, "ann:pa55"):
         at = everything.find(secret)
         assert at < 0, everything[max(0, at - 200) : at + 100]
+
+
+CELLS = (
+    """
+    import os
+    import comfy_nb as cn
+    comfy = cn.connect(os.environ["URL"], cookies={"session": os.environ["COOKIE"]}, comfy_key=os.environ["KEY"])
+    board = cn.JobBoard(comfy)
+    display(comfy, board)
+    """,
+    """
+    job = comfy.submit({"3": {"class_type": "KSampler", "inputs": {"seed": 1, "steps": 3}}}, title="a lighthouse")
+    display(job, job.view)
+    job.freeze()
+    job.result()
+    """,
+    "cn.connect(os.environ['URL'].replace('ann:', 'bob:'))",
+)
+
+
+@pytest.mark.filterwarnings("default")
+def test_no_secret_is_in_a_saved_notebook(
+    server: ScriptedServer, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    cells = [nbformat.v4.new_code_cell(inspect.cleandoc(source)) for source in CELLS]
+    notebook = nbformat.v4.new_notebook(cells=cells)
+    with Gateway(
+        server, wants={"authorization": f"Basic {ANN}"}, cookie="session=r3newed-s3ssion"
+    ) as gateway:
+        monkeypatch.setenv("URL", gateway.url.replace("//", "//ann:pa55-w0rd@"))
+        monkeypatch.setenv("COOKIE", "c00kie-v4lue")
+        monkeypatch.setenv("KEY", "k3y-of-an-account")
+        NotebookClient(notebook, timeout=40, allow_errors=True).execute()
+    saved = nbformat.writes(notebook)
+    assert notebook.cells[2].outputs[0].ename == "ConnectionFailed"
+    assert "HTTP 401" in saved
+    assert "a lighthouse" in saved
+    assert "application/vnd.jupyter.widget-state+json" in saved
+    assert server.calls("POST /prompt")[0]["extra_data"]["api_key_comfy_org"] == "k3y-of-an-account"
+    printed = "".join(capfd.readouterr())  # by the kernel
+    for secret in (*SECRETS, ANN, "ann:pa55"):
+        assert secret not in saved + printed
