@@ -85,9 +85,10 @@ class Headers(Mapping[str, str]):
         for line in response.headers.get_list("set-cookie"):
             cookie, _, attributes = line.partition(";")
             name, value = _pair(cookie)
+            if not _NAME.fullmatch(name) or not _KEPT.fullmatch(value):
+                continue  # nothing that could be sent back
             kept = {key: old for key, old in self._cookies.items() if key != name}
-            sendable = _NAME.fullmatch(name) and _KEPT.fullmatch(value)
-            if sendable and not _is_over(attributes) and len(kept) < MOST_COOKIES:
+            if not _is_over(attributes) and len(kept) < MOST_COOKIES:
                 kept[name] = value
                 conceal([value])
             self._cookies = kept  # a new one: another thread may be reading

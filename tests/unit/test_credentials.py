@@ -116,6 +116,7 @@ async def after(headers: Headers, *set_cookies: str) -> dict[str, str]:
         ({"Cookie": "a=1; b=2"}, ["a=; Expires=Thu, 01-Jan-1970 00:00:00 GMT"], {"Cookie": "b=2"}),
         ({"Cookie": "a=1"}, ["a=2; max-age=60; expires=Thu, 01 Jan 1970 00:00:00 GMT"], {"Cookie": "a=2"}),
         ({"Cookie": "a=1"}, ["a=2; Expires=Thu, 01 Jan 99999999 00:00:00 GMT"], {"Cookie": "a=2"}),
+        ({"Cookie": "a=1"}, ["a=\xff", "a b=2"], {"Cookie": "a=1"}),
         ({"Cookie": "a=1"}, ["b = 3 ; Domain=elsewhere.example; Path=/x"], {"Cookie": "a=1; b=3"}),
         ({}, ["no name", "=x", "a b=1", "a=\xff", f"a={'x' * 5000}", ""], {}),
     ],
