@@ -134,10 +134,17 @@ def _nearest(got: str, choices: tuple[str, ...]) -> str:
     """What may have been meant by `got`, which is JSON; nothing of a list that is told in full with three names."""
     if len(choices) <= SHOWN:
         return ""
-    folded = {choice.casefold(): choice for choice in choices}
-    close = difflib.get_close_matches(got.strip('"').casefold(), folded, SHOWN, CLOSE)
+    folded: dict[str, str] = {}
+    for choice in choices:
+        folded.setdefault(_stem(choice), choice)
+    close = difflib.get_close_matches(_stem(got.strip('"')), folded, SHOWN, CLOSE)
     names = ", ".join(json.dumps(folded[name], ensure_ascii=False) for name in close)
     return f"; the nearest {'is' if len(close) == 1 else 'are'} {names}" if close else ""
+
+
+def _stem(name: str) -> str:
+    """What counts when names are compared: not their case, and not the ending that all files share."""
+    return (name.rpartition(".")[0] or name).casefold()
 
 
 def _allowed(allowed: str) -> str:

@@ -215,3 +215,51 @@ def is_error(value: object) -> bool:
 
 def kinds_of(kind: type) -> set[type]:
     return {each for direct in kind.__subclasses__() for each in {direct, *kinds_of(direct)}}
+
+
+# -- a rejected prompt, as text and as the panel of its view ---------------------------------------------------
+
+FAULTS = {
+    "KSampler.cfg": 900,
+    "KSampler.sampler_name": "eulr",
+    "KSampler.denoise": "much",
+    "Load Checkpoint.ckpt_name": "nowhere.safetensors",
+}
+SAID_BY_US = [
+    (
+        "Load Checkpoint",
+        "ckpt_name",
+        "'nowhere.safetensors' is not on the server (allowed: 'demo-",
+    ),
+    ("KSampler", "cfg", "900.0 is too big (allowed: 0.0 to 100.0)"),
+    ("KSampler", "sampler_name", "'eulr' is not in the list; the nearest are 'euler', "),
+    ("KSampler", "denoise", "it is 'much', which is not a number (allowed: 0.0 to 1.0)"),
+]
+SAID_BY_THE_SERVER = [
+    ("Load Checkpoint", "ckpt_name", '"nowhere.safetensors" is not in the list (allowed: demo-'),
+    ("KSampler", "cfg", "900.0 is too big (allowed: 0.0 to 100.0)"),
+    ("KSampler", "sampler_name", '"eulr" is not in the list'),
+    ("KSampler", "denoise", '"much" is of the wrong type (allowed: 0.0 to 1.0)'),
+]
+
+
+@pytest.mark.parametrize("check", [True, False])
+def test_a_rejection_names_each_node_and_input(
+    check: bool, embedded: cn.Comfy, workflow: cn.Workflow
+) -> None:
+    job = embedded.submit(workflow, FAULTS, check=check)
+    with pytest.raises(cn.WorkflowInvalid) as caught:
+        job.result(LIMIT)
+    panel: Any = job.view.get_state()["state"]["error"]
+    lines = str(caught.value).splitlines()[1:]
+    expected = SAID_BY_US if check else SAID_BY_THE_SERVER
+    assert len(lines) == len(panel["problems"]) == len(expected)
+    for label, name, said in expected:
+        assert any(
+            line.startswith(f"- {label} (node ") and f"input {name!r}: {said}" in line for line in lines
+        )
+        assert any(
+            (one["label"], one["input"]) == (label, name) and one["message"].startswith(said)
+            for one in panel["problems"]
+        )
+    assert panel["title"].endswith(" (and 3 more)")

@@ -248,6 +248,7 @@ SAMPLERS = ["euler", "euler_ancestral", "heun", "dpm_2", "DPM++ 2M"]
         ("EULER_ANCESTRL", '; the nearest is "euler_ancestral"'),
         ("dpm++ 2m", '; the nearest are "DPM++ 2M", "dpm_2"'),
         ("plms", ""),
+        ("heun.safetensors", '; the nearest is "heun"'),
         (7, ""),
         ({"a": "b"}, ""),
     ],
@@ -260,6 +261,18 @@ def test_a_typo_is_answered_with_the_nearest_names(received: Any, near: str, con
     )  # fmt: skip
     allowed = "(allowed: euler, euler_ancestral, heun, dpm_2, DPM++ 2M)"
     assert failure.problems[0].message == f"{json.dumps(received)} is not in the list{near} {allowed}"
+
+
+def test_the_ending_that_all_files_share_makes_none_of_them_near() -> None:
+    files = [f"{stem}.safetensors" for stem in ("dreamshaper_8", "sd_xl_base_1.0", "flux", "wan")]
+    for received, near in (
+        ("nowhere.safetensors", ""),
+        ("dreamshaper.safetensor", f'; the nearest is "{files[0]}"'),
+    ):
+        failure = node_fault(
+            "value_not_in_list", "", "", input_name="ckpt_name", input_config=[files, {}], received_value=received
+        )  # fmt: skip
+        assert failure.problems[0].message.startswith(f'"{received}" is not in the list{near} (allowed')
 
 
 def test_several_faults_are_all_named() -> None:
