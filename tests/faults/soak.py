@@ -290,6 +290,7 @@ def verdict(story: list[list[Any]], stop_asked: bool, unanswered: bool) -> tuple
 
 async def soak(count: int, first_seed: int, lanes: int, report: Report) -> None:
     """Run schedules with the seeds from `first_seed` on."""
+    before = await open_now()
     host = HostProcess(lanes)
     turn = asyncio.Lock()
     seeds = iter(range(first_seed, first_seed + count))
@@ -319,23 +320,29 @@ async def soak(count: int, first_seed: int, lanes: int, report: Report) -> None:
         for lane in driven:
             lane.link.__exit__(None, None, None)
         host.close()
-    report.left = await left_over()
+    report.left = await left_over(before)
 
 
-async def left_over() -> str:
-    """What is left of it all in this process: tasks on the loop, threads, sockets."""
+async def open_now() -> list[set[Any]]:
+    """What is open in this process: tasks on our loop, threads, sockets."""
 
-    async def tasks() -> list[str]:
-        return [t.get_name() for t in asyncio.all_tasks() if t is not asyncio.current_task()]
+    async def tasks() -> set[Any]:
+        return asyncio.all_tasks() - {asyncio.current_task()}
 
+    ours = ("comfy_nb-loop", "comfy_nb-callback", "comfy_nb-worker", "MainThread", "asyncio_")
+    threads = {t for t in threading.enumerate() if not t.name.startswith(ours)}
+    sockets = {c for c in psutil.Process().net_connections("inet") if c.status != "TIME_WAIT"}
+    return [await asyncio.wrap_future(get_loop().run(tasks())), threads, sockets]
+
+
+async def left_over(before: list[set[Any]]) -> str:
+    """What a soak has left open that was not open before; tests of the same process may have had some."""
     deadline = time.monotonic() + 10
     while True:
-        links = [c for c in psutil.Process().net_connections("inet") if c.status != "TIME_WAIT"]
-        ours = ("comfy_nb-loop", "comfy_nb-callback", "comfy_nb-worker", "MainThread", "asyncio_")
-        threads = [t.name for t in threading.enumerate() if not t.name.startswith(ours)]
-        running = await asyncio.wrap_future(get_loop().run(tasks()))
-        if not (links or threads or running) or time.monotonic() > deadline:
-            return f"{len(running)} tasks, {len(threads)} threads, {len(links)} sockets"
+        now = await open_now()
+        running, threads, sockets = (new - old for new, old in zip(now, before, strict=True))
+        if not (running or threads or sockets) or time.monotonic() > deadline:
+            return f"{len(running)} tasks, {len(threads)} threads, {len(sockets)} sockets"
         await asyncio.sleep(0.05)
 
 
