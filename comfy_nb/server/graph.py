@@ -4,33 +4,49 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Container, Iterable, Mapping
 from typing import Any
 
 from comfy_nb.server.files import Folders
 from comfy_nb.server.nodes import NODE_CLASSES
 from comfy_nb.server.shapes import is_list
 
-__all__ = ["RunOrder", "links", "signatures"]
+__all__ = ["RunOrder", "links", "option", "signatures"]
 
 # How near to an output a node must stand to go before others: 0 is an output, 1 feeds one, 2 feeds that.
 NEAR = 2
 
 
-def links(prompt: dict[str, Any], node_id: str) -> list[tuple[str, int]]:
-    """(node id, slot) of every declared input of the node that is linked, in the order of the prompt."""
+def links(prompt: Mapping[str, Any], node_id: str, *, lazy: bool = True) -> list[tuple[str, int]]:
+    """(node id, slot) of every declared input of the node that is linked, in the order of the prompt.
+
+    Without `lazy`, only of those that the node always needs.
+    """
     node = prompt[node_id]
     declared = NODE_CLASSES[node["class_type"]].declared
-    values = (value for name, value in node["inputs"].items() if name in declared)
-    return [(value[0], value[1]) for value in values if is_list(value)]
+    return [
+        (value[0], value[1])
+        for name, value in node["inputs"].items()
+        if name in declared and is_list(value) and (lazy or not option(declared[name], "lazy"))
+    ]
 
 
-def signatures(prompt: dict[str, Any], outputs: Iterable[str], folders: Folders) -> dict[str, str]:
+def option(config: list[Any], name: str) -> bool:
+    """Whether a declared input has an option turned on."""
+    return len(config) > 1 and config[1].get(name) is True
+
+
+def signatures(
+    prompt: Mapping[str, Any],
+    outputs: Iterable[str],
+    folders: Folders,
+    known: Mapping[str, str] | None = None,
+) -> dict[str, str]:
     """For each node that the outputs need: a digest of its class, its inputs and everything above it.
 
-    Equal digests mean equal results. The graph must have no cycles.
+    Equal digests mean equal results. The graph must have no cycles. Digests that are `known` are taken as they are.
     """
-    known: dict[str, str] = {}
+    known = dict(known or {})
 
     def digest(node_id: str) -> str:
         node = prompt[node_id]
@@ -44,18 +60,21 @@ def signatures(prompt: dict[str, Any], outputs: Iterable[str], folders: Folders)
         changed = node_class.changed(folders, inputs) if node_class.changed else ""
         return hashlib.sha256(json.dumps([node["class_type"], changed, parts]).encode()).hexdigest()
 
-    for node_id in _inputs_first(prompt, outputs):
+    for node_id in _inputs_first(prompt, outputs, known):
         known[node_id] = digest(node_id)
     return known
 
 
-def _inputs_first(prompt: dict[str, Any], outputs: Iterable[str]) -> list[str]:
-    """The nodes that the outputs need, each after all it is linked to. Not recursive: chains may be long."""
+def _inputs_first(prompt: Mapping[str, Any], outputs: Iterable[str], known: Container[str]) -> list[str]:
+    """The nodes that the outputs need, each after all it is linked to, without the known ones.
+
+    Not recursive: chains may be long.
+    """
     ordered: dict[str, None] = {}
     stack = [(node_id, False) for node_id in outputs]
     while stack:
         node_id, sources_done = stack.pop()
-        if node_id in ordered:
+        if node_id in ordered or node_id in known:
             continue
         if sources_done:
             ordered[node_id] = None
@@ -70,18 +89,21 @@ class RunOrder:
 
     Of the nodes whose inputs are there, one that is an output goes first, then one that feeds an output, then
     one that feeds such a node; else the one found first when walking from the outputs upwards.
+    The prompt may grow while it runs, and a node may find that it must wait for more.
     """
 
     def __init__(
-        self, prompt: dict[str, Any], outputs: Collection[str], is_cached: Callable[[str], bool]
+        self, prompt: Mapping[str, Any], outputs: Iterable[str], is_cached: Callable[[str], bool]
     ) -> None:
-        self._outputs = set(outputs)
+        self._prompt = prompt
+        self._is_cached = is_cached
         self._waits_for: dict[str, set[str]] = {}
         self._feeds: dict[str, set[str]] = {}
         for output in outputs:
-            self._add(prompt, output, is_cached)
+            self.add(output)
 
-    def _add(self, prompt: dict[str, Any], start: str, is_cached: Callable[[str], bool]) -> None:
+    def add(self, start: str) -> None:
+        """Run this node too, and first all that it needs."""
         stack = [start]
         while stack:
             node_id = stack.pop()
@@ -89,16 +111,26 @@ class RunOrder:
                 continue
             self._waits_for[node_id] = set()
             self._feeds.setdefault(node_id, set())
-            if is_cached(node_id):
+            if self._is_cached(node_id):
                 continue
-            for source, _ in links(prompt, node_id):
-                if not is_cached(source):
-                    self._waits_for[node_id].add(source)
-                    self._feeds.setdefault(source, set()).add(node_id)
+            for source, _ in links(self._prompt, node_id, lazy=False):
+                if not self._is_cached(source):
+                    self._link(source, node_id)
                     stack.append(source)
 
+    def wait_for(self, node_id: str, sources: Iterable[str]) -> None:
+        """Put a taken node back, until these have run as well."""
+        for source in sources:
+            if not self._is_cached(source):
+                self.add(source)
+                self._link(source, node_id)
+
+    def _link(self, source: str, node_id: str) -> None:
+        self._waits_for[node_id].add(source)
+        self._feeds.setdefault(source, set()).add(node_id)
+
     def take(self) -> str | None:
-        """The next node to run, or None when all are done. Call `done` before taking another."""
+        """The next node to run, or None when all are done. Before taking another, call `done` or `wait_for`."""
         ready = [node_id for node_id, sources in self._waits_for.items() if not sources]
         return min(ready, key=self._distance, default=None)
 
@@ -112,7 +144,7 @@ class RunOrder:
         """Steps to an output, up to NEAR; beyond that all are alike."""
         layer = {node_id}
         for distance in range(NEAR + 1):
-            if layer & self._outputs:
+            if any(NODE_CLASSES[self._prompt[each]["class_type"]].output_node for each in layer):
                 return distance
             layer = {consumer for each in layer for consumer in self._feeds[each]}
         return NEAR + 1

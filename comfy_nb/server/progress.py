@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from comfy_nb.server.hub import Hub
+from comfy_nb.server.lineage import Lineage
 from comfy_nb.wire import messages as m
 from comfy_nb.wire.packing import pack
 
@@ -52,6 +53,7 @@ class Progress:
     prompt_id: str
     client_id: str | None
     clock: Callable[[], float] = time.monotonic
+    lineage: Lineage = field(default_factory=Lineage)
     _bars: dict[str, _Bar] = field(default_factory=dict[str, _Bar])
 
     def tell(self, message: m.Message, *, broadcast: bool = False) -> None:
@@ -64,10 +66,10 @@ class Progress:
         return self.hub.listens(self.client_id)
 
     def start(self, node_id: str) -> None:
-        """The node begins."""
+        """The node begins, or begins again after it had to wait for others."""
         self._bars[node_id] = _Bar()
         self._tell_states()
-        self.tell(m.Executing(node_id, node_id, self.prompt_id))
+        self.tell(m.Executing(node_id, self.lineage.real(node_id), self.prompt_id))
 
     def finish(self, node_id: str) -> None:
         """The node is done, whether it ran or was served from the cache."""
@@ -94,9 +96,10 @@ class Progress:
         if image is None:
             self.tell(progress, broadcast=True)
         elif self.hub.wants_metadata(self.client_id):
+            real, parent = self.lineage.real(node_id), self.lineage.parent(node_id)
             self.tell(
                 m.PreviewWithMetadata(
-                    self.prompt_id, node_id, node_id, None, node_id, image.image_type, image.data
+                    self.prompt_id, node_id, real, parent, real, image.image_type, image.data
                 )
             )
             self.tell(progress)
@@ -106,7 +109,15 @@ class Progress:
 
     def _tell_states(self) -> None:
         nodes = tuple(
-            m.NodeProgress(node_id, bar.value, bar.max, bar.state, node_id, None, node_id)
+            m.NodeProgress(
+                node_id,
+                bar.value,
+                bar.max,
+                bar.state,
+                self.lineage.real(node_id),
+                self.lineage.parent(node_id),
+                self.lineage.real(node_id),
+            )
             for node_id, bar in self._bars.items()
         )
         self.tell(m.ProgressState(self.prompt_id, nodes), broadcast=True)

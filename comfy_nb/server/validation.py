@@ -15,6 +15,7 @@ from typing import Any
 from comfy_nb.server.files import Folders
 from comfy_nb.server.nodes import NODE_CLASSES
 from comfy_nb.server.nodes.base import NodeClass
+from comfy_nb.server.nodes.fields import MATCHED
 from comfy_nb.server.shapes import is_list, is_object
 
 __all__ = ["Refusal", "Verdict", "problem", "validate"]
@@ -239,7 +240,8 @@ def _link_error(prompt: Json, name: str, config: list[Any], link: list[Any]) -> 
         raise IndexError(f"{slot} is not an output slot")
     received = outputs[slot]
     expected = "COMBO" if is_list(config[0]) else config[0]
-    if expected in ("*", received):
+    # What a template of types matches is for front ends to say, as on the original.
+    if expected in ("*", MATCHED, received) or received in ("*", MATCHED):
         return None
     details = f"{name}, received_type({received}) mismatch input_type({expected})"
     info = {"input_name": name, "input_config": config, "received_type": received, "linked_node": link}

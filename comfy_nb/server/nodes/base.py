@@ -10,7 +10,20 @@ from typing import Any
 from comfy_nb.server.files import Folders
 from comfy_nb.server.progress import EncodedImage, Progress
 
-__all__ = ["Context", "Interrupted", "NodeClass", "NodeResult", "gives", "gives_all"]
+__all__ = [
+    "Blocked",
+    "Context",
+    "Expansion",
+    "Interrupted",
+    "Link",
+    "NodeClass",
+    "NodeResult",
+    "gives",
+    "gives_all",
+]
+
+Link = list[Any]
+"""[node id, output slot]."""
 
 
 class Interrupted(Exception):
@@ -19,10 +32,38 @@ class Interrupted(Exception):
 
 @dataclass(frozen=True)
 class NodeResult:
-    """The values of a node's outputs, and what people are shown of it (None: nothing)."""
+    """The values of a node's outputs, and what people are shown of it (None: nothing).
+
+    A node that writes itself out into others gives those in `expand`; its `values` are then links to them.
+    """
 
     values: tuple[Any, ...] = ()
     ui: dict[str, list[Any]] | None = None
+    expand: Expansion | None = None
+
+
+@dataclass(frozen=True)
+class Blocked:
+    """In place of a value: what needs it does not run, and says why if there is a message. The rest goes on."""
+
+    message: str = ""
+
+
+@dataclass
+class Expansion:
+    """The nodes that a node writes itself out into.
+
+    Their ids are ComfyUI's: the node's, its call (0: nodes are called once), its graph (0: it writes one), a number.
+    """
+
+    node_id: str
+    nodes: dict[str, dict[str, Any]] = field(default_factory=dict[str, "dict[str, Any]"])
+
+    def add(self, class_type: str, **inputs: Any) -> Link:
+        """Write one node, whose inputs are literals or links; returns the link to its first output."""
+        node_id = f"{self.node_id}.0.0.{len(self.nodes) + 1}"
+        self.nodes[node_id] = {"class_type": class_type, "inputs": inputs}
+        return [node_id, 0]
 
 
 @dataclass(frozen=True)
@@ -73,6 +114,10 @@ def _nothing(_folders: Folders) -> Mapping[str, list[str]]:
     return {}
 
 
+def _none_needed(_inputs: dict[str, Any]) -> Sequence[str]:
+    return ()
+
+
 @dataclass(frozen=True)
 class NodeClass:
     """One class of nodes: what /object_info says of it, and what it does.
@@ -81,6 +126,10 @@ class NodeClass:
     out has its declared default, or None. `choices` gives the lists that change with the folders. `changed` gives a
     text that makes a cached result stale when it differs. `checks` say what is wrong with an input, in place of the
     check by type.
+
+    An input with the option `rawLink` is given as the link itself, for a node that expands. One with the option
+    `lazy` is None, and what it is linked to does not run, unless `needs`, from the other inputs, names it.
+    `output_matchtypes` names, per output, the template of the inputs whose type it has.
     """
 
     name: str
@@ -95,9 +144,11 @@ class NodeClass:
     output_node: bool = False
     hidden: Mapping[str, str] = field(default_factory=dict[str, str])
     output_tooltips: Sequence[str] = ()
+    output_matchtypes: Sequence[str] = ()
     python_module: str = "nodes"
     choices: Callable[[Folders], Mapping[str, list[str]]] = _nothing
     changed: Callable[[Folders, dict[str, Any]], str] | None = None
+    needs: Callable[[dict[str, Any]], Sequence[str]] = _none_needed
     checks: Mapping[str, Callable[[Folders, Any], str | None]] = field(
         default_factory=dict[str, Callable[[Folders, Any], "str | None"]]
     )
@@ -142,5 +193,7 @@ class NodeClass:
         }
         if self.output_tooltips:
             definition["output_tooltips"] = list(self.output_tooltips)
+        if self.output_matchtypes:
+            definition["output_matchtypes"] = list(self.output_matchtypes)
         definition["search_aliases"] = []
         return definition

@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-__all__ = ["Field", "choice", "combo", "integer", "number", "seed", "sigma", "switch"]
+__all__ = ["MATCHED", "Field", "choice", "combo", "integer", "number", "seed", "sigma", "switch"]
 
 Field = list[Any]
 
 MAX_SIZE = 16384
+
+MATCHED = "COMFY_MATCHTYPE_V3"
+"""The type of inputs and outputs that have any one type: the same for all of one template of a node."""
 
 
 def integer(default: int, low: int, high: int, step: int | None = None, **options: Any) -> Field:
