@@ -163,5 +163,5 @@ def test_the_landscapes_denoiser_equals_enumeration_of_216_pictures(narrow, sigm
         distances = np.square(item[:3] - pictures * scale).sum(axis=(1, 2, 3))
         weights = softmax(log_prior - distances / (2 * sigma**2))
         expected = np.tensordot(weights, pictures * scale, axes=1)
-        np.testing.assert_allclose(found[:3], expected, atol=5e-6)
+        np.testing.assert_allclose(found[:3], expected, atol=2e-6)
         assert not found[3].any()

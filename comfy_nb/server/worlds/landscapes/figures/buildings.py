@@ -168,12 +168,12 @@ def lighthouse(stage: Stage) -> None:
     """A striped tower on a rock, with its beam."""
     beam = stage.outline().polygon([(0.0, -0.395), (0.42, -0.47), (0.42, -0.3), (0.0, -0.372)])
     stage.fill(
-        beam.pen.mask() * (1.0 - stage.canvas.fade(0.38, 0.43)) * stage.halo(0.0, -0.385, 0.32),
+        beam.pen.mask() * (1.0 - stage.canvas.fade(0.38, 0.43)) * stage.halo(0.0, -0.385, 0.24),
         "*fff2b0",
         0.6,
     )
     back = stage.outline().polygon([(0.0, -0.392), (-0.3, -0.43), (-0.3, -0.335), (0.0, -0.376)])
-    stage.fill(back.pen.mask() * stage.halo(0.0, -0.385, 0.2), "*fff2b0", 0.4)
+    stage.fill(back.pen.mask() * stage.halo(0.0, -0.385, 0.17), "*fff2b0", 0.4)
     rock = stage.outline().polygon(
         [
             (-0.15, 0.012),

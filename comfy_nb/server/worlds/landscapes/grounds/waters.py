@@ -76,8 +76,8 @@ def _reeds(canvas: Canvas, rng: Random) -> None:
 
 def beach(canvas: Canvas, rng: Random, top: float) -> None:
     """Sea that runs out on sand, with lines of foam."""
-    canvas.flood(canvas.ink.mix("water", "horizon", 0.2))
-    canvas.fill(smooth((canvas.y - HORIZON) / 0.1), canvas.ink.mix("water", "glint", 0.12))
+    canvas.flood("water")  # as the open sea behind it ends
+    canvas.fill(smooth((canvas.y - HORIZON) / 0.1), canvas.ink.mix("water", "glint", 0.15))
     _ripples(canvas, rng, HORIZON, 26, np.ones_like(canvas.x))
     for offset, colour, amount in ((0.0, "glint", 0.0), (0.012, "sand_shade", 0.25), (0.034, "sand", 0.0)):
         shore = rolling(Random(7), canvas.aspect, top + offset + 0.04, 0.045, 0.9)

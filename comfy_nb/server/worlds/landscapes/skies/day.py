@@ -49,7 +49,7 @@ def _puff(canvas: Canvas, rng: Random, x: float, y: float, size: float) -> None:
         whole.ellipse(x + dx * size, y + dy * size, r * size)
         lit.ellipse(x + (dx - 0.07) * size, y + (dy - 0.13) * size, r * size * 0.93)
     floor = canvas.pen().box(x - 1.5 * size, y - 1.5 * size, x + 1.5 * size, y + 0.2 * size, 0.1 * size)
-    whole.box(x - 1.1 * size, y - 0.1 * size, x + 1.1 * size, y + 0.2 * size, 0.14 * size)
+    whole.box(x - 0.95 * size, y - 0.1 * size, x + 0.98 * size, y + 0.2 * size, 0.1 * size)
     edge = sky_fade(canvas, 0.07)
     canvas.fill(whole.within(floor), canvas.ink.mix("cloud", "cloud_shade", 0.75), 0.95 * edge)
     canvas.fill(lit.within(whole), "cloud", 0.96 * edge)
