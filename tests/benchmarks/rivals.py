@@ -51,7 +51,7 @@ class Rival:
                     self.show(message[8 + size :])
 
     def make(self) -> ipywidgets.DOMWidget:
-        return ipywidgets.Image(format="jpeg", width="320px")
+        return ipywidgets.Image(format="jpeg", width="240px")
 
     def show(self, picture: bytes) -> None:
         raise NotImplementedError
@@ -81,7 +81,7 @@ class Polling(Rival):
 class Sender(anywidget.AnyWidget):
     _esm = """export default { render({ model, el }) {
         const image = document.createElement("img");
-        image.width = 320;
+        image.width = 240;
         el.append(image);
         model.on("msg:custom", (_, buffers) => {
             const before = image.src;

@@ -50,11 +50,11 @@ OURS = """import comfy_nb as cn
 from ipywidgets import GridBox, Layout
 workflow = {workflow}
 runs = [cn.Job(workflow, cn.connect(url)) for url in {urls}]
-GridBox([run.view for run in runs], layout=Layout(grid_template_columns="repeat({columns}, 1fr)"))"""
+GridBox([run.view for run in runs], layout=Layout(grid_template_columns="repeat({columns}, minmax(0, 1fr))"))"""
 RIVALS = """import rivals
 from ipywidgets import GridBox, Layout
 runs = [rivals.{name}(url) for url in {urls}]
-GridBox([run.widget for run in runs], layout=Layout(grid_template_columns="repeat({columns}, 1fr)"))"""
+GridBox([run.widget for run in runs], layout=Layout(grid_template_columns="repeat({columns}, minmax(0, 1fr))"))"""
 START = "for run in runs:\n    run.start()"
 WAIT = "\nruns[0].result();"
 
