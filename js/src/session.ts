@@ -16,7 +16,7 @@ import {
 } from "./protocol";
 import { type Standing, standing } from "./words";
 
-const TICK = 100; // ms; elapsed time is shown in tenths of a second
+const TICK = 250; // ms; elapsed time is shown in tenths of a second, and drawing it takes time from the frames
 
 /** A frame on its way to the screen. `order` says whether it came after the latest state. */
 export interface Arrived extends Picture {
