@@ -123,6 +123,10 @@ class Executor:
         self, run: PromptRun, order: RunOrder, node_id: str, result: NodeResult, written: Expansion
     ) -> None:
         """Add the nodes that this one wrote; of those run the outputs, and what its result is made of."""
+        if taken := [new for new in written.nodes if new in run.nodes]:
+            raise ValueError(
+                f"Node {node_id} writes a node of the id {taken[0]}, which the prompt has already."
+            )
         run.expanded[node_id] = result
         run.nodes.update(written.nodes)
         for new in written.nodes:

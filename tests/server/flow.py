@@ -29,7 +29,7 @@ def recorded(name: str) -> list[tuple[Json, list[str | bytes], Json]]:
     return runs
 
 
-def replay(url: str, name: str, *, interrupt_at: int | None = None) -> tuple[Runs, Runs]:
+def replay(url: str, name: str, *, interrupt_at: int | None = None, flags: bool = True) -> tuple[Runs, Runs]:
     """(what ours said, what ComfyUI said) to each prompt of a recording, as tokens.
 
     Before the first one, exactly what was cached for ComfyUI is cached for ours. ComfyUI takes outputs in the order
@@ -37,7 +37,7 @@ def replay(url: str, name: str, *, interrupt_at: int | None = None) -> tuple[Run
     interrupted at that step; what came between the step and the interrupt is left out.
     """
     runs = recorded(name)
-    with talking(url) as talker:
+    with talking(url, flags=flags) as talker:
         messages = [json.loads(frame) for frame in runs[0][1] if isinstance(frame, str)]
         known = next(m["data"]["nodes"] for m in messages if m["type"] == "execution_cached")
         talker.run(_only(_ours(*runs[0]), known))

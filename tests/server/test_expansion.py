@@ -24,7 +24,7 @@ from comfy_nb.server.process import EmbeddedServer
 from comfy_nb.server.queue import PromptQueue, QueuedPrompt
 from tests.server.flow import replay
 from tests.server.talk import Json, message, text_to_image
-from tests.server.test_conformance import GREETING, ours, read_trace, token, without
+from tests.server.test_conformance import GREETING, ours, read_trace, token, unflagged, without
 
 
 def sweep(cfgs: str = "1, 4", *, seed: int = 1, steps: int = 2) -> Json:
@@ -49,6 +49,11 @@ def test_one_value_more_samples_only_that_one(server):
     assert said == heard
     again = [[each.split()[1] for each in run if each.startswith("executing 40.")] for run in heard]
     assert [len(run) for run in again] == [5, 3, 0]
+
+
+def test_a_client_without_flags_hears_of_an_expansion_too(server):
+    said, heard = replay(server.url, "expansion_cached", flags=False)
+    assert said == [unflagged(run) for run in heard]
 
 
 def test_what_a_node_wrote_and_an_equal_node_beside_it_run_once(server):
@@ -172,6 +177,19 @@ def test_when_the_sweep_is_gone_so_is_what_it_wrote(talker):
     assert [each for each in started(frames) if each and "." in each] == ["40.0.0.1", "40.0.0.2"]
 
 
+def test_a_posted_node_of_an_id_that_is_written_is_not_confused_with_it(talker):
+    prompt = sweep("5")
+    prompt["40.0.0.1"] = {"class_type": "PreviewAny", "inputs": {"source": "posted"}}
+    prompt_id, _ = talker.run(prompt)
+    entry = talker.history(prompt_id)
+    (error,) = [data for name, data in entry["status"]["messages"] if name == "execution_error"]
+    assert error["node_id"] == "40"
+    assert error["exception_message"].startswith(
+        "Node 40 writes a node of the id 40.0.0.1, which the prompt has"
+    )
+    assert entry["outputs"] == {"40.0.0.1": {"text": ["posted"]}}
+
+
 @pytest.mark.parametrize("text", ["", "1,,2", "one", "-1", "101", "nan", ", ".join(["1"] * 17)])
 def test_a_text_that_is_no_list_of_cfgs_is_refused(talker, text):
     reply = talker.http.post("/prompt", json={"prompt": sweep(text)})
@@ -192,8 +210,8 @@ def test_a_nested_expansion_is_seen_at_the_posted_node(tmp_path, monkeypatch):
 
     def inner(context: Context, inputs: dict[str, Any]) -> NodeResult:
         written = Expansion(context.node_id)
-        shown = written.add("PreviewAny", source=inputs["text"])
-        return NodeResult((shown,), expand=written)
+        written.add("PreviewAny", source=inputs["text"])  # an output: runs though nothing needs it
+        return NodeResult((written.add("PrimitiveString", value="given"),), expand=written)
 
     for name, run in (("Outer", outer), ("Inner", inner)):
         node = NodeClass(name, "tests", run, required={"text": ["*", {}]}, outputs=("STRING",))
@@ -208,7 +226,7 @@ def test_a_nested_expansion_is_seen_at_the_posted_node(tmp_path, monkeypatch):
         executor.execute(QueuedPrompt(0, f"p{n}", prompt, {"client_id": "me"}, ["8"])) for n in range(2)
     ]
     deep = "7.0.0.1.0.0.1"
-    assert entries[0]["outputs"] == {deep: {"text": ["hello"]}, "8": {"text": ["hello"]}}
+    assert entries[0]["outputs"] == {deep: {"text": ["hello"]}, "8": {"text": ["given"]}}
     assert entries[0]["meta"][deep] == {
         "node_id": deep,
         "display_node": "7",
@@ -218,7 +236,7 @@ def test_a_nested_expansion_is_seen_at_the_posted_node(tmp_path, monkeypatch):
     told = [m["data"] for m in map(json.loads, ears.frames) if m["type"] == "executed"]
     assert (told[0]["node"], told[0]["display_node"]) == (deep, "7")
     # As on the original: from the cache, a node does not show again what it wrote.
-    assert entries[1]["outputs"] == {"8": {"text": ["hello"]}}
+    assert entries[1]["outputs"] == {"8": {"text": ["given"]}}
 
 
 # What people see

@@ -106,3 +106,15 @@ def test_the_recorded_blocker(talker: Talker):
         "execution_cached",
         "execution_success",
     ]
+
+
+def test_why_is_told_at_the_first_node_that_is_held_up(talker: Talker):
+    prompt = {
+        "1": node("EmptyImage", width=64, height=64, batch_size=1, color=0),
+        "2": node("Gate", value=["1", 0], open=False, note=f"Closed {fresh_seed()}"),
+        "3": node("ImageInvert", image=["2", 0]),
+        "4": node("SaveImage", images=["3", 0], filename_prefix="x"),
+    }
+    prompt_id, frames = talker.run(prompt)
+    told = [m["data"]["node_id"] for m in map(message, frames) if m and m["type"] == "execution_error"]
+    assert (told, talker.history(prompt_id)["outputs"]) == (["3"], {})
