@@ -27,7 +27,7 @@ log = logging.getLogger("comfy_nb")
 
 REMOVED = "cancelled while it waited in the queue"
 RESTARTED = "the server was restarted, it seems: it knows nothing of it any more, nor of any other job"
-UNKNOWN = "Whether it got the job is not known: it was restarted since, or its history was cleared."
+UNKNOWN = "Whether it got the job is not known: it knows of no job at all now, as after a restart."
 DELETED = "somebody removed it from the queue before it ran"
 CLEARED = "somebody cleared the server's history before its outcome could be read"
 GONE = (

@@ -26,7 +26,7 @@ import uvicorn
 from comfy_nb.server.app import create_app
 from comfy_nb.server.files import Folders
 from comfy_nb.server.hub import Hub
-from comfy_nb.server.queue import QueuedPrompt
+from comfy_nb.server.queue import PromptQueue, QueuedPrompt
 from comfy_nb.server.state import ServerState
 from comfy_nb.wire import messages as wire
 
@@ -46,10 +46,20 @@ class Diary:
         self.sent = 0  # bytes for websockets
         self.peak = 0  # the most that waited at any moment to be taken by a client
         self.flooding = False
+        self.queue: PromptQueue | None = None
+        self.bare = True  # whether the history was empty when these lines begin
+
+    def hand_over(self) -> dict[str, Any]:
+        """All of it, and begin a new one."""
+        told = {"lines": self.lines, "frames": self.frames, "bare": self.bare}
+        self.lines, self.frames = [], {}
+        self.bare = self.queue is None or not self.queue.history()
+        return told
 
     def watch(self, state: ServerState, folder: Path) -> None:
         """Write down what this server does from now on."""
-        queue, send = state.queue, state.hub.send
+        self.queue = queue = state.queue
+        send = state.hub.send
         put, take, finish, delete = queue.put, queue.take, queue.finish, queue.delete
         forget, forget_all, close = queue.forget, queue.forget_all, queue.close
         running: list[QueuedPrompt] = []
@@ -208,9 +218,7 @@ class Host:
             case {"do": "restart", "server": int(index)}:
                 return await self.restart(index)
             case {"do": "diary", "server": int(index)}:
-                diary, self.diaries[index].lines = self.diaries[index].lines, []
-                frames, self.diaries[index].frames = self.diaries[index].frames, {}
-                return {"lines": diary, "frames": frames}
+                return self.diaries[index].hand_over()
             case {"do": "flood" | "calm" as what, "server": int(index)}:
                 self.diaries[index].flooding = what == "flood"
                 return None

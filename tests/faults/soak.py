@@ -240,7 +240,7 @@ class Lane:
                 continue
             failure = prompt.run.failure
             unanswered = failure is not None and failure.kind == "unreachable"
-            allowed, files = verdict(story, prompt.id in self.asked, unanswered)
+            allowed, files = verdict(story, prompt.id in self.asked, unanswered, bare=diary["bare"])
             if status not in allowed:
                 report.note(report.wrong, f"{about}; allowed: {allowed}")
             shown = [digest(frame.blob.data) for frame in prompt.frames]
@@ -259,14 +259,17 @@ def _ended_at(story: list[list[Any]]) -> int:
     return next((place for place, line in enumerate(story) if line[0] == "ended"), len(story))
 
 
-def verdict(story: list[list[Any]], stop_asked: bool, unanswered: bool) -> tuple[set[str], list[str]]:
+def verdict(
+    story: list[list[Any]], stop_asked: bool, unanswered: bool, *, bare: bool = False
+) -> tuple[set[str], list[str]]:
     """What may have become of a job of which the server tells this story, and the pictures that it made.
 
-    `unanswered` says that the client gives as its reason that the call which sent the job was not answered.
+    `unanswered` says that the client gives as its reason that the call which sent the job was not answered, `bare` that
+    the server knew of no ended job at first: then nobody can tell whether it was restarted meanwhile.
     """
     events = [line[0] for line in story]
     if "put" not in events:  # the server never had it
-        unknowable = {"lost"} if "restarted" in events or "forgot" in events else set[str]()
+        unknowable = {"lost"} if bare or "restarted" in events or "forgot" in events else set[str]()
         return {"failed"} | unknowable | ({"cancelled"} if stop_asked else set()), []
     if events.count("put") > 1:
         return set(), []

@@ -48,3 +48,7 @@ def test_the_verdict_allows_no_more_than_the_story_does(
     story: list[list[object]], stop_asked: bool, unanswered: bool, allowed: set[str]
 ) -> None:
     assert verdict(story, stop_asked, unanswered)[0] == allowed
+
+
+def test_where_nobody_can_tell_lost_will_do() -> None:
+    assert verdict([], False, True, bare=True)[0] == {"failed", "lost"}
