@@ -96,9 +96,11 @@ def _sample_watched(context: Context, inputs: dict[str, Any]) -> NodeResult:
 
 
 def _status(factors: Sequence[Factor]) -> str:
-    """Name what is still open, and by how many bits."""
-    still_open = [f"{factor.name} {factor.bits:.1f}" for factor in factors if factor.bits >= 0.05]
-    return f"Undecided, in bits: {', '.join(still_open)}" if still_open else "All is decided"
+    """Say in one short line how much is open, and where most of it is."""
+    most, total = max(factors, key=lambda each: each.bits), sum(factor.bits for factor in factors)
+    if total < 0.05:
+        return "All is decided"
+    return f"{total:.1f} bits undecided, {most.bits:.1f} of them in the {most.name}"
 
 
 def _table(seen: Sequence[Mapping[str, Any]]) -> str:
