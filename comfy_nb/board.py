@@ -16,7 +16,7 @@ from PIL import Image
 
 from comfy_nb.client.loop import get_loop
 from comfy_nb.comfy import Comfy
-from comfy_nb.errors import ComfyError
+from comfy_nb.errors import UnknownJob
 from comfy_nb.job import Job
 from comfy_nb.kernel.display import WIDGET, publish, replace
 from comfy_nb.others import OtherJob, Others
@@ -339,10 +339,6 @@ class JobBoard:
             for observer in observers:
                 change = {"name": "selected", "old": old, "new": new, "owner": self, "type": "change"}
                 self._loop.callback(observer, change)
-
-
-class UnknownJob(ComfyError, LookupError):
-    """No job of that name is on the board, or several are; the text lists some."""
 
 
 def _check(connections: Sequence[object], jobs: Sequence[object]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+import warnings
 from collections import deque
 from collections.abc import Callable, Collection, Mapping
 from pathlib import PurePosixPath
@@ -11,12 +12,13 @@ from typing import TYPE_CHECKING, Any, Self
 
 from comfy_nb.client.address import Address
 from comfy_nb.client.client import Client
-from comfy_nb.client.credentials import Verify, make_headers
+from comfy_nb.client.credentials import Verify, make_headers, queue_tells_accounts
 from comfy_nb.client.loop import Loop, get_loop
 from comfy_nb.client.prompt import Prompt
 from comfy_nb.client.socket import MAX_MESSAGE
 from comfy_nb.errors import ConnectionFailed, ServerError
 from comfy_nb.events import Vanished
+from comfy_nb.failures import conceal
 from comfy_nb.job import Job
 from comfy_nb.kernel.pump import check_kernel
 from comfy_nb.workflow.check import Problems
@@ -70,6 +72,9 @@ class Comfy:
                 f"{address.display} takes connections, but did not answer within {OPEN_TIMEOUT:g} s: "
                 "it may be very busy, or no ComfyUI."
             ) from None
+        if comfy_key:
+            conceal([comfy_key])
+            self._warn_of_the_queue()
         offer(self._classes)
 
     @property
@@ -273,8 +278,16 @@ class Comfy:
         return {"comfy_nb": {"name": self.name, "title": prompt.plan.title}} if self.name else {}
 
     def _account(self) -> dict[str, Any]:
-        """What partner nodes are paid by. The server takes it out of what it shows."""
+        """What partner nodes are paid by. The server takes it out of what it shows, since 0.3.68."""
         return {"api_key_comfy_org": self._comfy_key} if self._comfy_key else {}
+
+    def _warn_of_the_queue(self) -> None:
+        if queue_tells_accounts(self.version):
+            warnings.warn(
+                f"ComfyUI {self.version} at {self.url} shows everybody who asks for its queue the key of your Comfy "
+                "account (comfy_key=), for as long as a job of yours waits or runs. Versions from 0.3.68 on do not.",
+                stacklevel=4,  # where connect() was called
+            )
 
     def interrupt(self, prompt: Prompt) -> None:
         """Ask the server to stop a prompt."""

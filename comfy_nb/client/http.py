@@ -68,6 +68,7 @@ def make_client(address: Address, tls: ssl.SSLContext | None, timing: Timing = T
     try:
         return httpx2.AsyncClient(
             headers=dict(address.headers),
+            event_hooks=address.headers.hooks,
             timeout=httpx2.Timeout(timing.answer, connect=min(CONNECT_TIMEOUT, timing.answer)),
             trust_env=not address.is_loopback,
             # Without https none is used: an empty one trusts nobody, and the default one takes 0.1 s to load.

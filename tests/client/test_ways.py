@@ -12,6 +12,7 @@ import inspect
 import logging
 import ssl
 import threading
+import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -281,6 +282,38 @@ def test_cookies(server: ScriptedServer) -> None:
         assert {headers["cookie"] for headers in requests(server)} == {"session=abcd; zone=1"}
 
 
+def test_the_newest_cookies_are_sent_also_to_the_websocket(server: ScriptedServer) -> None:
+    with Gateway(server, cookie="session=renewed; Path=/; HttpOnly") as gateway:
+        comfy = cn.connect(gateway.url, cookies={"session": "abcd", "zone": "1"})
+        server.drop()
+        until(lambda: server.open_sockets == 1 and [e.what for e in server.log].count("greeting") == 2)
+        comfy.submit(graph()).result(LIMIT)
+        comfy.close()
+    first, *later = [entry.headers["cookie"] for entry in server.log if entry.headers]
+    assert first == "session=abcd; zone=1"
+    assert set(later) == {"zone=1; session=renewed"}
+
+
+@pytest.mark.parametrize(("version", "warned"), [("0.3.67", True), ("0.3.68", False)])
+def test_an_account_that_the_queue_tells_everybody_is_warned_of_once(version: str, warned: bool) -> None:
+    with ScriptedServer(Frames(count=1, rate=0, version=version)) as server:
+        cn.connect(server.url).close()  # without an account there is nothing to say
+        with warnings.catch_warnings(record=True) as said:
+            warnings.simplefilter("default")
+            for _ in range(2):
+                run_with_key(server.url)
+    assert len(said) == warned
+    for warning in said:
+        assert "shows everybody who asks for its queue" in str(warning.message)
+        assert "k3y" not in str(warning.message)
+        assert warning.filename == __file__
+
+
+def run_with_key(url: str) -> None:
+    with cn.connect(url, comfy_key="k3y-of-an-account") as comfy:
+        comfy.submit(graph()).result(LIMIT)
+
+
 def test_the_key_of_an_account_goes_with_each_job_and_nowhere_else(server: ScriptedServer) -> None:
     with cn.connect(server.url, comfy_key="k3y-of-an-account") as comfy:
         for _ in range(2):
@@ -352,13 +385,12 @@ def test_a_proxy_whose_password_is_in_its_address(monkeypatch: pytest.MonkeyPatc
 # -- and nobody is told ----------------------------------------------------------------------------------------
 
 SECRETS = ("pa55-w0rd", "c00kie-v4lue", "h3ader-v4lue", "k3y-of-an-account", "r3newed-s3ssion")
-QUOTED = SECRETS[:3]  # by a server that tells everybody what it was sent
 ANN = base64.b64encode(b"ann:pa55-w0rd").decode()
 
 
 def quoting(page: Callable[[str, int], Page]) -> Page:
     """An answer of a server that tells what it was sent."""
-    return page(f"You sent {ANN}, {', '.join(QUOTED)} and more", 400)
+    return page(f"You sent {ANN}, {', '.join(SECRETS)} and more", 400)
 
 
 def refusal(text: str, status: int) -> Page:
