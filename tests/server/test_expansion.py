@@ -32,7 +32,7 @@ def sweep(cfgs: str = "1, 4", *, seed: int = 1, steps: int = 2) -> Json:
     prompt = text_to_image(seed=seed, steps=steps)
     inputs = {name: value for name, value in prompt.pop("3")["inputs"].items() if name != "cfg"}
     del prompt["8"]
-    prompt["40"] = {"class_type": "CFGSweep", "inputs": {**inputs, "cfgs": cfgs, "vae": ["4", 2]}}
+    prompt["40"] = {"class_type": "KSamplerSweep", "inputs": {**inputs, "cfgs": cfgs, "vae": ["4", 2]}}
     prompt["9"]["inputs"]["images"] = ["40", 0]
     return prompt
 
@@ -251,7 +251,7 @@ def test_a_job_shows_the_sweep_while_its_samplers_run():
         job.interrupt()
         with pytest.raises(cn.JobCancelled):
             job.result(timeout=20)
-    assert preview.node_id == "40.0.0.3"
-    assert (snapshot.node, snapshot.label) == ("40", "CFGSweep")
+    assert preview.node_id == "40.0.0.1"
+    assert (snapshot.node, snapshot.label, snapshot.activity) == ("40", "KSamplerSweep", "Sampling image…")
     assert snapshot.step >= 1
     assert job.snapshot().node == "40"

@@ -45,7 +45,8 @@ def _sweep(context: Context, inputs: dict[str, Any]) -> NodeResult:
     for cfg in read_cfgs(str(inputs["cfgs"])):
         latent = written.add("KSampler", cfg=cfg, **sampler)
         picture = written.add("VAEDecode", samples=latent, vae=inputs["vae"])
-        batch = written.add("ImageBatch", image1=batch, image2=picture) if batch else picture
+        # Nodes run from the last input up: so the first CFG is sampled first.
+        batch = written.add("ImageBatch", image2=picture, image1=batch) if batch else picture
     return NodeResult((batch,), expand=written)
 
 
@@ -75,8 +76,8 @@ _BRANCH = _matched("switch", lazy=True)
 
 NODES = [
     NodeClass(
-        name="CFGSweep",
-        display_name="CFG Sweep",
+        name="KSamplerSweep",
+        display_name="KSampler (CFG Sweep)",
         category="comfy_nb",
         description="The same noise sampled with several CFGs, as one batch of pictures. While it runs, this node "
         "writes itself out into a KSampler and a VAE Decode for each; after a change only the new ones are sampled.",
