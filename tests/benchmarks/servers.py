@@ -68,6 +68,7 @@ def servers(count: int, frames: int, rate: float) -> Iterator[Servers]:
             yield Servers(process)
         finally:
             process.stdin.close()
+            process.stdout.read()  # what nobody asked for: it cannot end while the pipe is full
             process.wait(20)
 
 
