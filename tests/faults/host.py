@@ -18,6 +18,7 @@ import subprocess
 import sys
 import tempfile
 import termios
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -46,14 +47,16 @@ class Diary:
         self.sent = 0  # bytes for websockets
         self.peak = 0  # the most that waited at any moment to be taken by a client
         self.flooding = False
+        self.lock = threading.Lock()  # the worker writes, the loop hands over
         self.queue: PromptQueue | None = None
         self.bare = True  # whether the history was empty when these lines begin
 
     def hand_over(self) -> dict[str, Any]:
         """All of it, and begin a new one."""
-        told = {"lines": self.lines, "frames": self.frames, "bare": self.bare}
-        self.lines, self.frames = [], {}
-        self.bare = self.queue is None or not self.queue.history()
+        bare = self.queue is None or not self.queue.history()
+        with self.lock:
+            told = {"lines": self.lines, "frames": self.frames, "bare": self.bare}
+            self.lines, self.frames, self.bare = [], {}, bare
         return told
 
     def watch(self, state: ServerState, folder: Path) -> None:
@@ -66,8 +69,9 @@ class Diary:
         alive = [True]
 
         def note(event: str, prompt_id: str, more: Any = None) -> None:
-            if alive[0]:
-                self.lines.append((event, prompt_id, more))
+            with self.lock:
+                if alive[0]:
+                    self.lines.append((event, prompt_id, more))
 
         def on_put(item: QueuedPrompt) -> None:
             note("put", item.prompt_id)
@@ -114,7 +118,8 @@ class Diary:
             if isinstance(message, bytes):
                 parsed = None if message is FLOOD else wire.parse(message)
                 if isinstance(parsed, wire.PreviewImage | wire.PreviewWithMetadata):  # the worker sends them
-                    self.frames.setdefault(running[0].prompt_id, []).append(digest(parsed.image))
+                    with self.lock:
+                        self.frames.setdefault(running[0].prompt_id, []).append(digest(parsed.image))
             send(message, sid)
 
         for name, function in {

@@ -15,21 +15,21 @@ from comfy_nb.testing import FaultyLink
 from tests.client.helpers import until
 from tests.faults.host import HostProcess, digest
 
-# The delays of a client, shorter, in the same order.
+# The delays of a client, shorter, in the same order; not so short that a busy machine looks like a fault.
 SHORT = Timing(
     first_retry=0.02,
     last_retry=0.15,
     open=2.0,
     close=0.2,
-    ping=0.6,
-    answer=1.0,
+    ping=3.0,
+    answer=3.0,
     ready=4.0,
     watch=0.5,
     doubt=0.1,
     again=0.2,
     queue=0.02,
     settle=(0.0, 0.02, 0.05, 0.1, 0.2),
-    quiet=(0.5, 1.0, 2.0),
+    quiet=(2.0, 4.0, 8.0),
     stop=0.3,
     fetch=8.0,
 )
