@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
+import contextlib
 import inspect
 import re
 import struct
@@ -175,10 +176,12 @@ class FaultyLink:
         self._ready.set_result(asyncio.get_running_loop())
         await self._end.wait()
         self._refuse()
+        await _settle()  # what was just accepted is here now
         self._cut("reset")
         for task in self._serving:
             task.cancel()
         await asyncio.gather(*self._serving, return_exceptions=True)
+        await _settle()  # what was closed has gone
 
     async def _listen(self) -> None:
         if self._listener is None:
@@ -222,14 +225,12 @@ class FaultyLink:
         task = asyncio.create_task(self._serve_one(reader, writer))
         self._serving.add(task)
         task.add_done_callback(self._serving.discard)
+        task.add_done_callback(lambda _: writer.close())  # also if it never began
 
     async def _serve_one(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        try:
+        # One side goes away: that is what this is about.
+        with contextlib.suppress(OSError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
             await self._serve(await reader.readuntil(b"\r\n\r\n"), reader, writer)
-        except (OSError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
-            pass  # one side went away, which is what this is about
-        finally:
-            writer.close()
 
     async def _serve(self, head: bytes, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await self._flowing.wait()
@@ -308,3 +309,9 @@ class FaultyLink:
                 continue
             writer.write(data[start : start + size])
             await writer.drain()
+
+
+async def _settle() -> None:
+    """Let asyncio do what it has put off, a few steps deep."""
+    for _ in range(10):
+        await asyncio.sleep(0)
