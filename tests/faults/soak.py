@@ -34,7 +34,7 @@ from tests.faults.host import HostProcess, digest
 from tests.faults.stand import SHORT, graph
 
 # Shorter still: here a busy machine may well look like a fault.
-HASTY = dataclasses.replace(SHORT, ping=0.6, answer=1.0, quiet=(0.5, 1.0, 2.0))
+HASTY = dataclasses.replace(SHORT, ping=0.6, answer=1.0, quiet=(0.5, 1.0, 2.0), fetch=20.0)
 LIMIT = 30.0  # seconds after the last fault in which every job must have ended
 NOTHING = "0 tasks, 0 threads, 0 sockets"
 SPAN = 0.35  # seconds over which a schedule's events are spread
@@ -253,7 +253,7 @@ class Lane:
                 report.note(report.foreign, about)
             gone = any(event in ("forgot", "restarted") for event, _, _ in story[_ended_at(story) :])
             if status == "succeeded" and not gone and sorted(got) != sorted(files):
-                report.note(report.wrong, f"{about}; results {got} instead of {files}")
+                report.note(report.wrong, f"{about}; results {got} instead of {files}: {prompt.run.warnings}")
             for frame in prompt.frames:
                 frame.blob.free()
 
