@@ -76,7 +76,11 @@ class Stream:
 
     def _deliver(self, message: Message) -> None:
         self.credit.sent(message[0]["n"], self._hub.clock())
-        self._send(*message)
+        try:
+            self._send(*message)
+        except Exception:
+            self.credit.refused()
+            raise
 
 
 class Bridge:

@@ -117,6 +117,12 @@ class Credit:
         if self._since is None:
             self._since = now
 
+    def refused(self) -> None:
+        """The frame that was sent last could not be: it is not on its way, and others need not try as often."""
+        self._waiting.pop()
+        self._since = self._waiting[0][1] if self._waiting else None
+        self.rate = max(SLOWEST, self.rate / 2)
+
     def seen(self, number: int, held: float, now: float, main: MainThread) -> None:
         """A page has painted this frame, and said so after having held it back for `held` seconds.
 
@@ -137,6 +143,14 @@ class Credit:
     def in_flight(self, now: float) -> int:
         """Frames that are on their way, as far as one can tell: younger than a round trip, and not acknowledged."""
         return sum(at > now - self.life for _, at in self._waiting)
+
+    def flying(self, now: float) -> int:
+        """Frames of the last second that were not acknowledged yet."""
+        return sum(at > now - 1 for _, at in self._waiting)
+
+    def taken(self, now: float) -> int:
+        """Frames of the last second that were acknowledged."""
+        return sum(at > now - 1 for at in self._times) - self.flying(now)
 
     @property
     def life(self) -> float:
@@ -168,6 +182,10 @@ class Credit:
         if self._standing(now, main) is not Standing.BLIND:
             return None
         return self._overdue(now) > BLIND_TIME
+
+    def is_open(self, now: float, main: MainThread) -> bool:
+        """Whether acknowledgements come as they should."""
+        return self._standing(now, main) is Standing.OPEN
 
     def is_overdue(self, now: float) -> bool:
         """Whether an acknowledgement should have come long ago."""

@@ -7,6 +7,8 @@ front end: pictures come seconds late, and beyond a thousand waiting messages so
   `Credit`, by which pages say how much they can take; others have a `Pace`.
 * All lanes of the kernel share one budget of messages, frames and states alike: the `Schedule`. Whose turn is longest
   ago goes first.
+* What is on its way and was not acknowledged is bounded for all streams together, by what pages took in the last
+  second: many streams can fill a page's queue before any of them sees its own round trip grow.
 """
 
 from __future__ import annotations
@@ -22,6 +24,10 @@ T = TypeVar("T")
 
 MESSAGES = 120.0  # per second from one kernel; JupyterLab keeps up with about 170 frames of 40 kB
 BURST = 6  # of them at once
+# Frames on their way, of all lanes together: what pages take in so many seconds (they hold acknowledgements back for
+# 0.1), and at least so many.
+AHEAD, LEAST_AHEAD = 0.25, 8
+LOOK_AGAIN = 0.05  # seconds; an acknowledgement that comes before is a reason to look, too
 LONGEST_DEBT = 0.5  # seconds that the others wait at most while messages go out of turn
 
 
@@ -83,6 +89,7 @@ class Schedule:
         self._budget = Pace(messages, BURST)
         self._blind = {False: Pace(BLIND[1]), True: Pace(BLIND_AFTER[1])}
         self._waiting: dict[Lane[Any], None] = {}
+        self.credits: set[Credit] = set()  # of all streams of the kernel
         self._turn_at = float("-inf")  # when something last went in its turn
 
     def put(self, lane: Lane[T], value: T) -> None:
@@ -103,7 +110,8 @@ class Schedule:
         """The lane whose turn it is, or None if nothing may go now. Its value is to be taken and delivered."""
         if self._free_at() > now:
             return None
-        ready = [lane for lane in self._lanes() if self._ready_at(lane, now) <= now]
+        full_until = self._full_until(now)
+        ready = [lane for lane in self._lanes() if self._ready_at(lane, now, full_until) <= now]
         if not ready:
             return None
         self._turn_at = now
@@ -121,7 +129,8 @@ class Schedule:
 
     def due(self, now: float) -> float | None:
         """When to look again; None if nothing waits."""
-        times = [self._ready_at(lane, now) for lane in self._lanes()]
+        full_until = self._full_until(now)
+        times = [self._ready_at(lane, now, full_until) for lane in self._lanes()]
         if not times:
             return None
         return max(min(times), self._free_at())
@@ -132,8 +141,17 @@ class Schedule:
     def _lanes(self) -> list[Lane[Any]]:
         return [lane for lane in self._waiting if not lane.held]
 
-    def _ready_at(self, lane: Lane[Any], now: float) -> float:
+    def _ready_at(self, lane: Lane[Any], now: float, full_until: float) -> float:
         at = lane.ready_at(now, self.main)
-        if isinstance(lane.limit, Credit) and (long := lane.limit.blind(now, self.main)) is not None:
-            at = max(at, self._blind[long].free_at())
-        return at
+        if not isinstance(lane.limit, Credit):
+            return at
+        if (long := lane.limit.blind(now, self.main)) is not None:
+            return max(at, self._blind[long].free_at())
+        return max(at, full_until) if lane.limit.is_open(now, self.main) else at
+
+    def _full_until(self, now: float) -> float:
+        """When to look again if as much is on its way as pages take in a moment: no stream can tell that by itself."""
+        open_ones = [each for each in self.credits if each.is_open(now, self.main)]
+        flying = sum(each.flying(now) for each in open_ones)
+        full = flying >= LEAST_AHEAD and flying >= AHEAD * sum(each.taken(now) for each in open_ones)
+        return now + LOOK_AGAIN if full else now

@@ -57,11 +57,13 @@ class Hub:
         """Give a stream of frames a name of its own. What stands before its colon names this kernel."""
         name = f"{self._name}:{next(self._count)}"
         self._credits[name] = credit
+        self.schedule.credits.add(credit)
         return name
 
     def leave(self, name: str) -> None:
         """Forget a stream."""
-        self._credits.pop(name, None)
+        if (credit := self._credits.pop(name, None)) is not None:
+            self.schedule.credits.discard(credit)
 
     def seen(self, at: Mapping[object, object]) -> None:
         """A page says what it has painted, of all its widgets: `{name: [number, milliseconds held back]}`."""

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from comfy_nb.widgets.credit import BLIND, BLIND_AFTER, BLIND_TIME, Credit, MainThread
-from comfy_nb.widgets.flow import LONGEST_DEBT, Lane, Pace, Schedule
+from comfy_nb.widgets.credit import ACK_EVERY, BLIND, BLIND_AFTER, BLIND_TIME, Credit, MainThread
+from comfy_nb.widgets.flow import LONGEST_DEBT, MESSAGES, Lane, Pace, Schedule
 from tests.unit.pacing import Asked, free_main
 
 # -- Pace --------------------------------------------------------------------------------------------------------
@@ -53,6 +55,53 @@ def play(schedule: Schedule, lanes: list[Lane[int]], seconds: float, rate: float
             went[lanes.index(lane)].append(now)
             lane.take()
     return went
+
+
+def page_of(lanes: int, cost: float, seconds: float = 10.0) -> tuple[list[list[float]], list[float]]:
+    """What a page that needs `cost` seconds for each frame paints of streams of 30 per second: when, and how old."""
+    now, free_at, acknowledge_at = 0.0, 0.0, None
+    schedule, owned = Schedule(free_main()), [Credit() for _ in range(lanes)]
+    schedule.credits.update(owned)
+    numbers, seen = [0] * lanes, dict[int, tuple[int, float]]()
+    painted, ages, queue = [[] for _ in owned], list[float](), list[tuple[int, int, float]]()
+
+    def deliver(which: int, made: float) -> None:
+        numbers[which] += 1
+        owned[which].sent(numbers[which], now)
+        queue.append((which, numbers[which], made))
+
+    streams = [Lane[float](partial(deliver, which), credit) for which, credit in enumerate(owned)]
+    for tick in range(round(seconds / 0.002)):
+        now = tick * 0.002
+        if tick % 17 == 0:
+            for lane in streams:
+                schedule.put(lane, now)
+        while (lane := schedule.next(now)) is not None:
+            schedule.went(lane, now)
+            lane.deliver(lane.take())
+        if queue and free_at <= now:
+            which, number, made = queue.pop(0)
+            free_at = now + cost
+            painted[which].append(free_at)
+            ages.append(free_at - made)
+            seen[which] = number, free_at
+            acknowledge_at = acknowledge_at or free_at + ACK_EVERY
+        if acknowledge_at is not None and now >= acknowledge_at:
+            for which, (number, at) in seen.items():
+                owned[which].seen(number, now - at, now, schedule.main)
+            seen.clear()
+            acknowledge_at = None
+    return painted, sorted(ages)
+
+
+@pytest.mark.parametrize(
+    ("lanes", "cost", "oldest"), [(16, 0.008, 0.12), (16, 0.025, 0.3), (4, 0.03, 0.3), (1, 0.08, 0.5)]
+)
+def test_a_page_that_is_slow_is_kept_busy_and_shows_what_is_new(lanes: int, cost: float, oldest: float):
+    painted, ages = page_of(lanes, cost)
+    assert ages[int(0.95 * len(ages))] <= oldest
+    assert sum(map(len, painted)) >= 0.9 * min(10 / cost, 10 * MESSAGES * 0.9, 10 * 30 * lanes)
+    assert min(map(len, painted)) >= 0.5 * max(map(len, painted))
 
 
 @pytest.mark.parametrize("count", [2, 8, 16, 60])
