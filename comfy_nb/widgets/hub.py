@@ -78,8 +78,10 @@ class Hub:
 
     def put(self, lane: Lane[T], value: T) -> None:
         """Deliver `value` now or as soon as may be, unless a newer one comes first."""
+        waited = lane.waits
         self.schedule.put(lane, value)
-        self.run()
+        if not waited:  # else its turn is looked for already
+            self.run()
 
     def flush(self, lane: Lane[Any]) -> None:
         """Deliver what waits, whatever the pace."""
