@@ -337,7 +337,9 @@ class Client:
                 await work
             except ComfyError as error:
                 log.info("comfy_nb: %s: %s", name, error)
-            except Exception:
+            except (
+                Exception
+            ):  # nobody awaits this task, so here is the only place where a fault of ours is told
                 log.exception("comfy_nb: %s failed", name)
 
         task = asyncio.get_running_loop().create_task(guarded(), name=f"comfy_nb {name}")

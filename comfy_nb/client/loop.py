@@ -103,7 +103,7 @@ class Loop:
         def guarded() -> None:
             try:
                 function(*args, **kwargs)
-            except Exception:
+            except Exception:  # the loop serves all jobs of the process, and goes on
                 log.exception("comfy_nb: %r failed on the loop thread", function)
 
         self.asyncio.call_soon_threadsafe(guarded)
@@ -142,7 +142,7 @@ class Loop:
         def guarded() -> None:
             try:
                 function(*args, **kwargs)
-            except Exception:
+            except Exception:  # users' code may raise anything, and the next callback is to run
                 log.exception("comfy_nb: the callback %r raised", function)
 
         self._callbacks.submit(guarded)

@@ -140,7 +140,7 @@ class Prompt:
         for listener in tuple(self._listeners):
             try:
                 listener(event)
-            except Exception:
+            except Exception:  # the other listeners hear of the event all the same
                 log.exception("comfy_nb: a listener of job %s raised", self.id)
         return event
 

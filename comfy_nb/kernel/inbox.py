@@ -208,14 +208,14 @@ class Inbox:
         idents, parts = kernel.session.feed_identities(frames, copy=False)
         try:
             message = kernel.session.deserialize(parts, content=True, copy=False)
-        except Exception:
-            kernel.log.exception("Invalid message")  # as the kernel does: not signed by our page
+        except Exception:  # as the kernel does: not signed by our page
+            kernel.log.exception("Invalid message")
             return True
         # Front ends wait for "idle" before they send a widget's next change.
         kernel._publish_status("busy", "shell", parent=message)
         try:
             _call_interruptibly(partial(handler, self._replies, idents, message))
-        except Exception:
+        except Exception:  # as the kernel does: a handler's fault must not end the cell that waits
             kernel.log.exception("Exception in message handler:")
         finally:
             kernel._publish_status("idle", "shell", parent=message)

@@ -172,8 +172,7 @@ def run_worker(queue: PromptQueue, executor: Executor, hub: Hub, prepare: Callab
     while (item := queue.take()) is not None:
         try:
             entry = executor.execute(item)
-        except Exception:
-            # A worker that dies leaves its prompt running for ever, so a fault of ours ends this prompt only.
+        except Exception:  # a worker that dies leaves its prompt running for ever: this ends that one only
             logger.exception("Prompt %s could not be run", item.prompt_id)
             entry = _FAILED
         queue.finish(entry)

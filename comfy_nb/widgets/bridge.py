@@ -78,7 +78,7 @@ class Stream:
         self.credit.sent(message[0]["n"], self._hub.clock())
         try:
             self._send(*message)
-        except Exception:
+        except Exception:  # whatever it was, the frame is not on its way; the hub logs it
             self.credit.refused()
             raise
 

@@ -151,7 +151,7 @@ class JobView(anywidget.AnyWidget):
         async def logged() -> None:
             try:
                 await work
-            except Exception:
+            except Exception:  # nobody awaits this, and a picture that cannot be shown ends no job
                 log.exception("comfy_nb: a view could not show an output")
 
         self._loop.run(logged())

@@ -144,7 +144,7 @@ class Thumbs:
     async def _make(self, key: int, outputs: Sequence[ShownOutput]) -> None:
         try:
             thumb = await self._loop.work(make_thumb, outputs)
-        except Exception:
+        except Exception:  # a card without a picture is better than a board that stops
             log.exception("comfy_nb: a thumbnail could not be made")
             thumb = Thumb()
         finally:

@@ -191,5 +191,4 @@ def test_no_growth_over_a_thousand_jobs(opened):
     last = measured[-1]
     assert last["made"] == last["closed"] > 0
     assert last["heap MB"] - measured[0]["heap MB"] <= 3
-    # JupyterLab keeps some 260 nodes for each cell that ran, as many after 40 jobs as after 500.
-    assert last["nodes"] - measured[0]["nodes"] <= 2 * 300
+    assert last["nodes"] - measured[0]["nodes"] <= 200
