@@ -337,9 +337,7 @@ class Client:
                 await work
             except ComfyError as error:
                 log.info("comfy_nb: %s: %s", name, error)
-            except (
-                Exception
-            ):  # nobody awaits this task, so here is the only place where a fault of ours is told
+            except Exception:  # nobody awaits this task: a fault is told here or nowhere
                 log.exception("comfy_nb: %s failed", name)
 
         task = asyncio.get_running_loop().create_task(guarded(), name=f"comfy_nb {name}")
