@@ -27,10 +27,9 @@ from nbclient import NotebookClient
 import comfy_nb as cn
 from comfy_nb.cli import main as command_line
 from comfy_nb.kernel.display import bundle
-from comfy_nb.testing import Faults, Frames, Page, ScriptedServer
+from comfy_nb.testing import Faults, Frames, Page, Posted, ScriptedServer, Stage
 from tests.client.helpers import LIMIT, graph, until
 
-FAST = Frames(count=3, rate=0)
 REFUSED = b"HTTP/1.1 401 Unauthorized\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
 NOT_FOUND = REFUSED.replace(b"401 Unauthorized", b"404 Not Found")
 TUNNEL = b"HTTP/1.1 200 Connection established\r\n\r\n"
@@ -160,10 +159,28 @@ async def pipe(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> No
         await writer.drain()
 
 
-def run_one(url: str, **options: Any) -> None:
-    """A whole job, with previews, over HTTP and websocket."""
+class Held(Frames):
+    """Ends no run while `held`, so that a client has the time to hear all of it and to ask about it."""
+
+    held = False
+
+    async def _previews(self, stage: Stage, prompt: Posted, node: str) -> int:
+        shown = await super()._previews(stage, prompt, node)
+        await stage.until(lambda: not self.held)
+        return shown
+
+
+def run_one(server: ScriptedServer, url: str, **options: Any) -> None:
+    """A whole job, with previews and a look at the queue, over HTTP and websocket."""
+    script = server._script
+    assert isinstance(script, Held)
+    script.held, looks = True, len(server.calls("GET /queue"))
     with cn.connect(url, **options) as comfy:
         job = comfy.submit(graph())
+        until(lambda: len(job._prompt.frames) == 3, "all previews are here")
+        until(lambda: len(server.calls("GET /queue")) > looks, "the queue was asked for")
+        script.held = False
+        server.resume()
         assert job.result(LIMIT).image.size == (256, 256)
         assert len(job._prompt.frames) == 3
 
@@ -178,7 +195,7 @@ def requests(server: ScriptedServer) -> list[dict[str, str]]:
 
 @pytest.fixture
 def server() -> Iterator[ScriptedServer]:
-    with ScriptedServer(FAST) as running:
+    with ScriptedServer(Held(count=3, rate=0)) as running:
         yield running
 
 
@@ -194,7 +211,7 @@ def no_proxies(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_behind_a_path(server: ScriptedServer) -> None:
     with Gateway(server, prefix="/user/ann/comfy") as gateway:
-        run_one(f"{gateway.url}/")
+        run_one(server, f"{gateway.url}/")
         assert all(head.target.startswith("/user/ann/comfy/api/") for head in gateway.seen)
         assert any(head.upgrade for head in gateway.seen)
         with pytest.raises(cn.ConnectionFailed, match="it is not a ComfyUI"):
@@ -219,7 +236,7 @@ def test_an_authority_of_ones_own(server: ScriptedServer, authority: trustme.CA,
     authority.configure_trust(own)
     with Gateway(server, prefix="/comfy", tls=certified(authority, "127.0.0.1")) as gateway:
         for verify in (pem, str(pem), own, False):
-            run_one(gateway.url, verify=verify)
+            run_one(server, gateway.url, verify=verify)
         with pytest.raises(
             cn.ConnectionFailed, match=r"is not trusted \(unable to get .*Pass verify=\"ca\.pem\""
         ):
@@ -259,7 +276,7 @@ def test_basic_authentication(server: ScriptedServer, way: str) -> None:
             "auth=": {"auth": ("ann", "p@ss")},
             "headers=": {"headers": {"Authorization": BASIC}},
         }
-        run_one(url, **said.get(way, {}))
+        run_one(server, url, **said.get(way, {}))
         assert all(headers["authorization"] == BASIC for headers in requests(server))
         with pytest.raises(cn.ConnectionFailed, match=r"refuses us \(HTTP 401\)") as caught:
             cn.connect(gateway.url, auth=("ann", "wrong-p@ss"))
@@ -268,7 +285,7 @@ def test_basic_authentication(server: ScriptedServer, way: str) -> None:
 
 def test_a_token_and_a_user(server: ScriptedServer) -> None:
     with Gateway(server, wants={"authorization": f"Bearer {TOKEN}", "comfy-user": "ann_1"}) as gateway:
-        run_one(gateway.url, token=TOKEN, user="ann_1")
+        run_one(server, gateway.url, token=TOKEN, user="ann_1")
         assert {(h["authorization"], h["comfy-user"]) for h in requests(server)} == {
             (f"Bearer {TOKEN}", "ann_1")
         }
@@ -278,7 +295,7 @@ def test_a_token_and_a_user(server: ScriptedServer) -> None:
 
 def test_cookies(server: ScriptedServer) -> None:
     with Gateway(server, wants={"cookie": "session=abcd; zone=1"}) as gateway:
-        run_one(gateway.url, cookies={"session": "abcd", "zone": "1"})
+        run_one(server, gateway.url, cookies={"session": "abcd", "zone": "1"})
         assert {headers["cookie"] for headers in requests(server)} == {"session=abcd; zone=1"}
 
 
@@ -333,9 +350,11 @@ def test_a_remote_host_is_reached_by_the_proxy(
     with Gateway(server) as proxy:
         monkeypatch.setenv("HTTP_PROXY", proxy.url)
         monkeypatch.setenv("http_proxy", proxy.url)
-        run_one("http://gpu.example:8188")
+        run_one(server, "http://gpu.example:8188")
         assert {head.target for head in proxy.seen if head.method == "CONNECT"} == {"gpu.example:8188"}
-        assert any(head.target == "http://gpu.example:8188/api/prompt" for head in proxy.seen)
+        asked = {head.target.partition("?")[0] for head in proxy.seen if head.method != "CONNECT"}
+        assert all(target.startswith("http://gpu.example:8188/api/") for target in asked)
+        assert {target.split("/")[4] for target in asked} >= {"prompt", "queue", "history", "view"}
 
 
 def test_a_remote_host_by_https_and_the_proxy(
@@ -348,7 +367,7 @@ def test_a_remote_host_by_https_and_the_proxy(
         backend.url = f"http://127.0.0.1:{gateway.port}"
         with Gateway(backend) as proxy:
             monkeypatch.setenv("https_proxy", proxy.url)
-            run_one("https://gpu.example/comfy", verify=pem)
+            run_one(server, "https://gpu.example/comfy", verify=pem)
             assert {head.method for head in proxy.seen} == {"CONNECT"}
             assert {head.target for head in proxy.seen} == {"gpu.example:443"}
 
@@ -360,7 +379,7 @@ def test_this_machine_needs_no_proxy(
     with Gateway(server) as proxy:
         for name in ("http_proxy", "HTTPS_PROXY", "ALL_PROXY"):
             monkeypatch.setenv(name, proxy.url)
-        run_one(server.url.replace("127.0.0.1", host))
+        run_one(server, server.url.replace("127.0.0.1", host))
         assert proxy.seen == []
 
 
