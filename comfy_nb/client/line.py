@@ -49,6 +49,7 @@ class Line:
     ) -> None:
         self.prompts: dict[str, Prompt] = {}
         self.link: Link = "connecting"
+        self.note = ""  # what there is to say of it, for people
         self.router = Router(self.prompts, self._has_node)
         self._timing = timing
         self._heard_at = self._renewed_at = time.monotonic()
@@ -73,7 +74,7 @@ class Line:
 
     def tell(self, link: Link, note: str) -> None:
         """Take note of a change of the connection, and tell the prompts of this line."""
-        self.link = link
+        self.link, self.note = link, note
         if link != "connected":
             self.router.forget()
         for prompt in list(self.prompts.values()):

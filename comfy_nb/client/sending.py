@@ -7,6 +7,7 @@ although its answer did not is never repeated: the queue and the history tell wh
 from __future__ import annotations
 
 import asyncio
+import itertools
 import logging
 import time
 from collections.abc import Callable
@@ -20,6 +21,7 @@ from comfy_nb.client.prompt import Prompt
 from comfy_nb.client.timing import Timing
 from comfy_nb.errors import ComfyError, ConnectionFailed, ServerError
 from comfy_nb.failures import left_out, refusal, rejection, unreachable
+from comfy_nb.snapshot import ordinal
 from comfy_nb.wire.records import PromptAccepted, PromptRejected
 
 __all__ = ["Sender"]
@@ -66,6 +68,8 @@ class Sender:
                 self._refuse(prompt, prompt.doubt)
         finally:
             prompt.posting = False
+            if prompt.run.link == "connected":  # whatever kept it waiting is over
+                prompt.feed(ev.LinkChanged("connected", ""))
 
     def _refuse(self, prompt: Prompt, error: Exception) -> None:
         self._finish(prompt, ev.Rejected(unreachable(error)))
@@ -93,7 +97,7 @@ class Sender:
         """The line for new prompts, once it is open. Raises `ConnectionFailed` if that takes too long."""
         while not (line := self._line()).socket.is_open:
             if line.link != prompt.run.link:
-                prompt.feed(ev.LinkChanged(line.link, "waiting for the connection"))
+                prompt.feed(ev.LinkChanged(line.link, line.note or "waiting for the connection"))
             if not await line.socket.ready(deadline - time.monotonic()) and line is self._line():
                 raise ConnectionFailed(
                     f"{self._http.address.display} cannot be reached, so nothing was sent: {prompt.run.link_note}."
@@ -102,7 +106,7 @@ class Sender:
 
     async def _post_when_possible(self, prompt: Prompt, extra_data: dict[str, Any], deadline: float) -> None:
         pause = self._timing.first_retry
-        while True:
+        for attempt in itertools.count(2):  # the next one
             line = await self._ready(prompt, deadline)
             if prompt.run.ended:
                 return
@@ -114,7 +118,8 @@ class Sender:
                 # Nothing was sent. The socket will notice in a moment that the server is away, or it is back by then.
                 prompt.sent = False
                 line.prompts.pop(prompt.id, None)
-                prompt.feed(ev.LinkChanged(line.link, "waiting for the server: it refuses connections"))
+                note = f"waiting for the server: it takes no connections, {ordinal(attempt)} try"
+                prompt.feed(ev.LinkChanged(line.link, note))  # which stands until the end of that try
             else:
                 return
             await asyncio.sleep(pause)
@@ -129,7 +134,6 @@ class Sender:
         }
         line.prompts[prompt.id] = prompt  # before the POST: messages may come before its reply
         prompt.sent = prompt.posting = True
-        prompt.feed(ev.LinkChanged(line.link, ""))
         reply = await self._http.post_prompt(body)
         if isinstance(reply, PromptRejected):
             self._finish(prompt, ev.Rejected(rejection(reply, prompt.plan)))
