@@ -50,8 +50,10 @@ for what differs; `comfy-nb doctor --errors` prints this table, and a test raise
     │   │       'Nope' has put out nothing, and no node has that name. There are outputs of: 'Save Image'.
     │   └── NotOneImage                        job.image of a job that made none, or several
     │           There are 2 images here, where .image wants exactly one: .images has them all.
-    └── UnknownJob (LookupError)               no job of that name on a board, or several
-            No job is called 'nope'. The newest on this board: 'a lighthouse'.
+    ├── UnknownJob (LookupError)               no job of that name on a board, or several
+    │       No job is called 'nope'. The newest on this board: 'a lighthouse'.
+    └── UnknownWorkflow (KeyError)             no workflow of that name is saved on the server; lists those that are
+            No workflow 'potrait' is saved on the server. There are: 'portrait.json', 'old/sea.json'.
 
 Besides these, `TimeoutError` and `KeyboardInterrupt` end a wait and not its job, and `TypeError` and `ValueError` come
 for arguments that make no sense.
@@ -83,6 +85,7 @@ __all__ = [
     "UnknownInput",
     "UnknownJob",
     "UnknownNode",
+    "UnknownWorkflow",
     "UnsupportedKernelError",
     "WorkflowError",
     "WorkflowInvalid",
@@ -231,6 +234,10 @@ class NotOneImage(OutputError):
 
 class UnknownJob(ComfyError, LookupError):
     """No job of that name is on the board, or several are; the text lists some."""
+
+
+class UnknownWorkflow(ComfyError, KeyError):
+    """No workflow of that name is saved on the server; the text lists those that are, the nearest first."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -149,6 +149,12 @@ def unknown_job(**_: Any) -> None:
             board.close()
 
 
+def unknown_workflow(**_: Any) -> None:
+    with ScriptedServer() as server, cn.connect(server.url) as comfy:
+        server.faults = Faults(page=Page.json(["old/sea.json", "portrait.json"]))
+        _ = comfy.workflows()["potrait"]
+
+
 def lighthouse() -> dict[str, Any]:
     return {"3": {"class_type": "KSampler", "inputs": {"seed": 1, "steps": 20}}}
 

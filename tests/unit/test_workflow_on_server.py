@@ -13,7 +13,9 @@ import pytest
 from PIL import Image
 
 import comfy_nb as cn
+from comfy_nb.errors import UnknownWorkflow
 from comfy_nb.server.process import EmbeddedServer
+from comfy_nb.workflow.saved import SavedWorkflows
 
 FILE = Path(__file__).parents[2] / "notebooks" / "workflows" / "sub_graph.json"
 LIMIT = 30.0
@@ -116,7 +118,7 @@ def test_an_unknown_class_comes_with_the_nearest_of_all_that_there_are(comfy):
 
 def test_saved_workflows_are_fetched_by_name(comfy):
     assert repr(comfy.workflows()) == "no workflow is saved on the server"
-    with pytest.raises(KeyError, match="there is none"):
+    with pytest.raises(cn.ComfyError, match=r"^No workflow is saved on the server, so there is no 'x'\.$"):
         comfy.workflows()["x"]
     url = f"{comfy.url}/api/userdata/{quote('workflows/folder/é 1.json', safe='')}"
     with urlopen(Request(url, FILE.read_bytes(), method="POST"), timeout=LIMIT) as reply:  # noqa: S310 - our own
@@ -126,5 +128,32 @@ def test_saved_workflows_are_fetched_by_name(comfy):
     for name in ("folder/é 1.json", "folder/é 1"):
         assert saved[name]["KSampler"].steps == 20
         assert saved[name].name == "é 1"
-    with pytest.raises(KeyError, match=r"there are 'folder/é 1\.json'"):
+    with pytest.raises(KeyError) as caught:
         saved["folder/e"]
+    assert str(caught.value) == (
+        "No workflow 'folder/e' is saved on the server. There are: 'folder/é 1.json'."
+    )
+
+
+def test_saved_workflows_are_a_mapping_that_fetches_nothing_but_what_is_asked_for():
+    fetched: list[str] = []
+    wf = cn.Workflow.load(FILE)
+
+    def fetch(name: str) -> cn.Workflow:
+        fetched.append(name)
+        return wf
+
+    saved = SavedWorkflows(["b/sea.json", "portrait.json"], fetch)
+    assert "portrait" in saved
+    assert "portrait.json" in saved
+    assert saved.keys() == {"b/sea.json", "portrait.json"}
+    for absent in ("portrai", "sea", "", 7, None):
+        assert absent not in saved
+        assert saved.get(absent) is None
+        with pytest.raises(
+            UnknownWorkflow, match=rf"^No workflow '{absent}' is saved on the server\. There are: "
+        ):
+            saved[absent]
+    assert fetched == []
+    assert saved["portrait"] is saved.get("portrait.json") is wf
+    assert fetched == ["portrait.json"] * 2
