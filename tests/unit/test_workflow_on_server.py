@@ -137,7 +137,7 @@ def test_saved_workflows_are_fetched_by_name(comfy):
 
 def test_saved_workflows_are_a_mapping_that_fetches_nothing_but_what_is_asked_for():
     fetched: list[str] = []
-    wf = cn.Workflow.load(FILE)
+    wf = cn.Workflow(PICTURE)
 
     def fetch(name: str) -> cn.Workflow:
         fetched.append(name)
