@@ -20,19 +20,19 @@ for what differs; `comfy-nb doctor --errors` prints this table, and a test raise
     │       from a callback or from your own code.
     ├── WorkflowError (ValueError)             something about a workflow, before anything was sent
     │   │       'KSampler' (node 3), input 'cfg' cannot hold a value of type object; allowed are text, numbers, true or
-    │   │       false, lists and dicts of these, and links; a picture or file is uploaded first, and its name set
+    │   │       false, lists and dicts of these, and links; a picture or file is uploaded first, and its name set.
     │   ├── NotAWorkflow                       the file, text or picture holds no workflow that can be read
-    │   │       there is no file missing.json
+    │   │       There is no file missing.json.
     │   ├── WorkflowProblems                   a workflow that cannot be converted as it is; `.problems` by node
     │   │       … cannot be converted (strict=False leaves out what cannot): - NoSuchClass (node 1): the server has no
     │   │       class 'NoSuchClass'; it was left out
     │   ├── UnknownNode (KeyError)             no node of that name; lists those that there are, the nearest first
-    │   │       there is no node 'KSamplr'; the nodes are 'KSampler' (node 3), …
+    │   │       There is no node 'KSamplr'; the nodes are 'KSampler' (node 3), …
     │   ├── UnknownInput (KeyError, AttributeError)   no input of that name; lists those that there are
     │   │       'KSampler' (node 3) has no input 'cgf'; its inputs are 'cfg', …
     │   └── AmbiguousName                      one name, several readings; shows them
     │           'CLIPTextEncode' can mean 'CLIP Text Encode (Positive)' (node 6, CLIPTextEncode), 'CLIP Text Encode
-    │           (Negative)' (node 7, CLIPTextEncode); use the id, such as '6'
+    │           (Negative)' (node 7, CLIPTextEncode); use the id, such as '6'.
     ├── JobError                               any end of a started job but success; carries `.job_id`
     │   ├── WorkflowInvalid                    the server rejected it, or would; `.problems` has each node and input
     │   │       The server rejected 'beautiful scenery nature glass bottle landscape…'; nothing ran. - KSampler (node

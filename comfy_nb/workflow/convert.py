@@ -80,11 +80,13 @@ class _Conversion:
         """A graph at one place with its nodes' inputs, and the sub-graphs in it."""
         if depth > MAX_DEPTH:
             raise NotAWorkflow(
-                f"the sub-graph {clip(graph.name)!r} contains itself, or {MAX_DEPTH} others around it"
+                f"The sub-graph {clip(graph.name)!r} contains itself, or {MAX_DEPTH} others around it."
             )
         self._count += len(graph.nodes)
         if self._count > MAX_NODES:
-            raise NotAWorkflow(f"it has more than {MAX_NODES:,} nodes once its sub-graphs are written out")
+            raise NotAWorkflow(
+                f"The workflow has more than {MAX_NODES:,} nodes once its sub-graphs are written out."
+            )
         scope = Scope(graph, path, instance)
         for node in graph.nodes.values():
             definition = self._definitions.get(node.type)

@@ -138,7 +138,7 @@ class Workflow:
             place = self._graph.names.resolve(path)
             if place in changes:
                 where = f"{clip(place[1])!r} of {self._graph.names.label(place[0])}"
-                raise WorkflowError(f"two of the paths mean the same input, {where}")
+                raise WorkflowError(f"Two of the paths mean the same input, {where}.")
             changes[place] = self._graph.prepare(*place, value)
         for (node_id, input_name), value in changes.items():
             self._graph.put(node_id, input_name, value)

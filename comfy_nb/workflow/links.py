@@ -83,7 +83,7 @@ def resolve_input(scope: Scope, node_id: str, index: int) -> Link | Value | None
         scope, node_id, index = found
         wanted = kind if scope.graph.nodes[node_id].type == REROUTE else None
     where = clip(scope.path + node_id)
-    raise NotAWorkflow(f"the links into node {where} lead in a circle, or through {MAX_HOPS:,} nodes")
+    raise NotAWorkflow(f"The links into node {where} lead in a circle, or through {MAX_HOPS:,} nodes.")
 
 
 def _host_value(scope: Scope, node_id: str, index: int) -> Value | None:
@@ -119,7 +119,7 @@ def _source(scope: Scope, link: UiLink, kind: str) -> Link | tuple[Scope, str, i
             return None
         else:
             return Link(scope.path + node.id, link.source_slot)
-    raise NotAWorkflow(f"the sub-graphs around node {clip(scope.path + link.source)} never end")
+    raise NotAWorkflow(f"The sub-graphs around node {clip(scope.path + link.source)} never end.")
 
 
 def _setter(scope: Scope, getter: UiNode) -> tuple[Scope, str, int] | None:

@@ -9,6 +9,7 @@ from typing import cast
 from comfy_nb.errors import NotAWorkflow, Problem, WorkflowProblems
 from comfy_nb.workflow.classes import NodeClass
 from comfy_nb.workflow.convert import convert
+from comfy_nb.workflow.names import opening
 from comfy_nb.workflow.places import Place, Places
 from comfy_nb.workflow.reading import Source, read
 from comfy_nb.workflow.sources import Lookup
@@ -42,16 +43,16 @@ def load(source: Source, lookup: Lookup | None, *, strict: bool) -> Made:
     classes = None if lookup is None else lookup(ui.class_names())
     if classes is None:
         raise NotAWorkflow(
-            f"{found.what} is in ComfyUI's UI format; in ComfyUI use Workflow > Export (API) and load that file, "
-            "or convert it here by a server's classes: connect() first, or pass object_info"
+            f"{opening(found.what)} is in ComfyUI's UI format; in ComfyUI use Workflow > Export (API) and load that "
+            "file, or convert it here by a server's classes: connect() first, or pass object_info."
         )
     converted = convert(ui, classes)
     if converted.problems and strict:
         raise WorkflowProblems(
-            f"{found.what} cannot be converted (strict=False leaves out what cannot)",
+            f"{opening(found.what)} cannot be converted (strict=False leaves out what cannot)",
             tuple(converted.problems),
         )
     if not converted.prompt:
-        raise NotAWorkflow(f"{found.what} holds no node that would run")
+        raise NotAWorkflow(f"{opening(found.what)} holds no node that would run.")
     notes = (*converted.problems, *converted.notes)
     return Made(converted.prompt, found.ui, found.name, notes, converted.places, classes)

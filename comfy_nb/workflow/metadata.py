@@ -16,6 +16,7 @@ from collections.abc import Iterator, Mapping
 from typing import BinaryIO, cast
 
 from comfy_nb.errors import NotAWorkflow
+from comfy_nb.workflow.names import opening
 from comfy_nb.workflow.values import is_mapping
 
 __all__ = ["read_exif", "read_texts"]
@@ -63,7 +64,9 @@ def read_texts(file: BinaryIO, what: str) -> dict[str, str] | None:
     except (struct.error, zlib.error, ValueError, RecursionError) as error:
         if isinstance(error, NotAWorkflow):
             raise
-        raise NotAWorkflow(f"{what} is damaged or cut off, so no workflow can be read from it") from None
+        raise NotAWorkflow(
+            f"{opening(what)} is damaged or cut off, so no workflow can be read from it."
+        ) from None
     return None
 
 
@@ -113,7 +116,7 @@ def _inflate(data: bytes) -> bytes:
     packer = zlib.decompressobj()
     text = packer.decompress(data, MAX_TEXT)
     if packer.unconsumed_tail:
-        raise NotAWorkflow(f"a text in the picture unpacks to more than {MAX_TEXT // 1024**2} MB")
+        raise NotAWorkflow(f"A text in the picture unpacks to more than {MAX_TEXT // 1024**2} MB.")
     return text
 
 
@@ -121,7 +124,7 @@ def _take(file: BinaryIO, size: int) -> bytes:
     """The next `size` bytes, all of them."""
     if size > MAX_TEXT:
         raise NotAWorkflow(
-            f"a text in the file is longer than {MAX_TEXT // 1024**2} MB, too long for a workflow"
+            f"A text in the file is longer than {MAX_TEXT // 1024**2} MB, too long for a workflow."
         )
     data = file.read(size)
     if len(data) < size:
@@ -238,7 +241,7 @@ def _media(file: BinaryIO, kind: str, what: str) -> Iterator[tuple[str, str]]:
         import av.error  # noqa: PLC0415
     except ImportError:
         raise NotAWorkflow(
-            f"{what} is a {kind}, and reading its tags takes PyAV: pip install 'comfy-nb[media]'"
+            f"{opening(what)} is a {kind}, and reading its tags takes PyAV: pip install 'comfy-nb[media]'."
         ) from None
     try:
         with av.open(file, metadata_errors="replace") as container:

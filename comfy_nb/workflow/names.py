@@ -58,9 +58,9 @@ class Names:
         if not found:
             if self.path_readings(text):
                 raise UnknownNode(
-                    f"{clip(text)!r} is an input's path, not a node; use it with get() or set()"
+                    f"{clip(text)!r} is an input's path, not a node; use it with get() or set()."
                 )
-            raise UnknownNode(f"there is no node {clip(text)!r}; the nodes are {self._nearest_nodes(text)}")
+            raise UnknownNode(f"There is no node {clip(text)!r}; the nodes are {self._nearest_nodes(text)}.")
         if len(found) > 1:
             raise self._ambiguous(text, found)
         return found[0]
@@ -91,13 +91,13 @@ class Names:
             if self.readings(name):
                 raise self.unknown_input(self.find(name), input_name)
         nodes = self._nearest_nodes(path.rpartition(".")[0] or path)
-        raise UnknownNode(f"{clip(path)!r} is not a node's name, a dot and an input; the nodes are {nodes}")
+        raise UnknownNode(f"{clip(path)!r} is not a node's name, a dot and an input; the nodes are {nodes}.")
 
     def unknown_input(self, node_id: str, input_name: str) -> UnknownInput:
         """The error for an input that a node does not have, listing those that it has, nearest first."""
         inputs, input_name = self._prompt[node_id]["inputs"], str(input_name)
         have = f"its inputs are {listing(nearest(input_name, inputs))}" if inputs else "it has no inputs"
-        return UnknownInput(f"{self.label(node_id)} has no input {clip(input_name)!r}; {have}")
+        return UnknownInput(f"{self.label(node_id)} has no input {clip(input_name)!r}; {have}.")
 
     def label(self, node_id: str) -> str:
         """How an error names a node: title and id."""
@@ -121,7 +121,7 @@ class Names:
             return f"{self.label(node_id)[:-1]}, {clip(self._prompt[node_id]['class_type'])})"
 
         return AmbiguousName(
-            f"{clip(name)!r} can mean {listing(node_ids, full)}; use the id, such as {clip(node_ids[0])!r}"
+            f"{clip(name)!r} can mean {listing(node_ids, full)}; use the id, such as {clip(node_ids[0])!r}."
         )
 
 
@@ -154,3 +154,8 @@ def listing(items: Iterable[str], show: Callable[[str], str] | None = None) -> s
 def clip(text: str, limit: int = 60) -> str:
     """Text short enough for one line."""
     return text if len(text) <= limit else text[: limit - 1] + "…"
+
+
+def opening(subject: str) -> str:
+    """What a sentence begins with: "the text" gets its capital, and a path stays as it is."""
+    return f"T{subject[1:]}" if subject.startswith("the ") else subject

@@ -96,7 +96,7 @@ class Node:
     def __setattr__(self, name: str, value: object) -> None:
         if hasattr(type(self), name):
             raise AttributeError(
-                f"{name!r} is the node's own and cannot be set; for an input use node[{name!r}]"
+                f"{name!r} is the node's own and cannot be set; for an input use node[{name!r}]."
             )
         self[name] = value
 
@@ -154,7 +154,7 @@ class Graph:
             if upload is not None and (old := read_link(now)) is not None:
                 raise WorkflowError(
                     f"{where} is linked to node {clip(old.node_id)!r}, so it holds no file: "
-                    "set the picture there, such as on a Load Image node"
+                    "set the picture there, such as on a Load Image node."
                 )
             if upload is not None:
                 return Prepared(upload.name, upload)
@@ -185,10 +185,10 @@ class Graph:
     def _own_id(self, node: Node | str) -> str:
         if isinstance(node, str):
             if node not in self.prompt:
-                raise UnknownNode(f"a link to {clip(node)!r} leads nowhere: there is no node of that id")
+                raise UnknownNode(f"A link to {clip(node)!r} leads nowhere: there is no node of that id.")
             return node
         if node != Node(self, node.id):
             raise WorkflowError(
-                f"{clip(node.title)!r} is a node of another workflow, so no link can lead to it"
+                f"{clip(node.title)!r} is a node of another workflow, so no link can lead to it."
             )
         return node.id

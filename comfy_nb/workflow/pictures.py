@@ -62,7 +62,9 @@ def _from_path(path: Path, where: str) -> Upload:
         with path.open("rb") as file:
             data = file.read(MAX_BYTES + 1)
     except OSError as error:
-        raise WorkflowError(f"{where} cannot be read from {clip(str(path), 300)}: {error.strerror}") from None
+        raise WorkflowError(
+            f"{where} cannot be read from {clip(str(path), 300)}: {error.strerror}."
+        ) from None
     return _named(data, path.suffix.lower() or _suffix(data[:12]), where)
 
 
@@ -72,7 +74,7 @@ def _from_image(image: Any, where: str) -> Upload:
     try:
         (image.convert(mode) if mode else image).save(out, "PNG", compress_level=1)
     except (OSError, ValueError) as error:
-        raise WorkflowError(f"{where} cannot hold this picture: {error}") from None
+        raise WorkflowError(f"{where} cannot hold this picture: {str(error).rstrip('.')}.") from None
     return _named(out.getvalue(), ".png", where)
 
 
@@ -83,29 +85,29 @@ def _from_array(array: Any, where: str) -> Upload:
     if len(shape) not in (2, 3) or 0 in shape or (len(shape) == 3 and shape[2] not in (1, 3, 4)):
         raise WorkflowError(
             f"{where} cannot hold an array of shape {shape}: a picture is HxW, HxWx3 or HxWx4; for a batch of "
-            "pictures use one node each"
+            "pictures use one node each."
         )
     kind = array.dtype.kind
     if kind == "f":
         if not bool((array >= 0).all() and (array <= 1).all()):
             raise WorkflowError(
-                f"{where} cannot hold floats outside 0 to 1, or NaN: pixels are 0 to 1 or uint8"
+                f"{where} cannot hold floats outside 0 to 1, or NaN: pixels are 0 to 1 or uint8."
             )
         array = (array * 255).round().astype("uint8")
     elif kind == "b":
         array = array.astype("uint8") * 255
     elif str(array.dtype) != "uint8":
         raise WorkflowError(
-            f"{where} cannot hold pixels of type {array.dtype}: they are uint8, bool or floats"
+            f"{where} cannot hold pixels of type {array.dtype}: they are uint8, bool or floats."
         )
     return _from_image(Image.fromarray(array[:, :, 0] if shape[2:] == (1,) else array), where)
 
 
 def _named(data: bytes, suffix: str, where: str) -> Upload:
     if not data:
-        raise WorkflowError(f"{where} cannot hold an empty file")
+        raise WorkflowError(f"{where} cannot hold an empty file.")
     if len(data) > MAX_BYTES:
-        raise WorkflowError(f"{where} cannot hold a file of more than {MAX_BYTES // 1024**2} MB")
+        raise WorkflowError(f"{where} cannot hold a file of more than {MAX_BYTES // 1024**2} MB.")
     safe = suffix if suffix[1:].isascii() and suffix[1:].isalnum() and len(suffix) <= 12 else ".bin"
     return Upload(f"nb_{hashlib.sha256(data).hexdigest()[:20]}{safe}", data)
 

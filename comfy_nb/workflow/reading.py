@@ -17,7 +17,7 @@ from typing import Any, BinaryIO, Protocol, cast, runtime_checkable
 
 from comfy_nb.errors import NotAWorkflow, WorkflowError
 from comfy_nb.workflow.metadata import WANTED, read_exif, read_texts
-from comfy_nb.workflow.names import clip
+from comfy_nb.workflow.names import clip, opening
 from comfy_nb.workflow.ui import is_ui
 from comfy_nb.workflow.values import ApiNode, Json, Prompt, as_json, is_mapping, read_link
 
@@ -72,7 +72,7 @@ def read(source: Source) -> Loaded:
     if isinstance(source, Picture):
         return _from_texts(_image_texts(source.info), "", "the picture")
     kind = type(cast("object", source)).__name__
-    raise NotAWorkflow(f"a workflow is a path, JSON text, bytes, a PIL image or a dict, not of type {kind}")
+    raise NotAWorkflow(f"A workflow is a path, JSON text, bytes, a PIL image or a dict, not of type {kind}.")
 
 
 def _is_json_text(source: str) -> bool:
@@ -85,17 +85,17 @@ def _from_path(path: Path) -> Loaded:
     try:
         # Opening a pipe or a device could wait for ever; so look first.
         if not stat.S_ISREG(path.stat().st_mode):
-            raise NotAWorkflow(f"{shown} is not a file")
+            raise NotAWorkflow(f"{shown} is not a file.")
         with path.open("rb") as file:
             return _from_file(file, path.stem, str(path))
     except FileNotFoundError:
-        raise NotAWorkflow(f"there is no file {shown}") from None
+        raise NotAWorkflow(f"There is no file {shown}.") from None
     except OSError as error:
-        raise NotAWorkflow(f"{shown} cannot be read: {error.strerror or error}") from error
+        raise NotAWorkflow(f"{shown} cannot be read: {error.strerror or error}.") from error
     except ValueError as error:
         if isinstance(error, WorkflowError):
             raise
-        raise NotAWorkflow(f"{shown} cannot be read: {error}") from error
+        raise NotAWorkflow(f"{shown} cannot be read: {str(error).rstrip('.')}.") from error
 
 
 def _from_file(file: BinaryIO, name: str, what: str) -> Loaded:
@@ -129,8 +129,8 @@ def _from_texts(texts: Mapping[str, str], name: str, what: str) -> Loaded:
     if faults:
         raise faults[0]
     raise NotAWorkflow(
-        f"{what} holds no workflow: ComfyUI did not make it, or saved it without metadata, "
-        "or another program wrote it anew"
+        f"{opening(what)} holds no workflow: ComfyUI did not make it, or saved it without metadata, "
+        "or another program wrote it anew."
     )
 
 
@@ -141,7 +141,7 @@ def _image_texts(info: Mapping[object, object]) -> dict[str, str]:
         try:
             texts = {key: text for key, text in read_exif(exif) if key in WANTED}
         except ValueError:
-            raise NotAWorkflow("the picture's EXIF data is damaged") from None
+            raise NotAWorkflow("The picture's EXIF data is damaged.") from None
     return texts
 
 
@@ -156,7 +156,7 @@ def _from_data(data: object, name: str, what: str) -> Loaded:
         if len(data) > 1 and all(is_mapping(entry) and "prompt" in entry for entry in data.values()):
             ids = ", ".join(clip(str(key)) for key in list(data)[:3])
             raise NotAWorkflow(
-                f"{what} is a history of {len(data)} prompts ({ids}, …); pass one of its entries"
+                f"{opening(what)} is a history of {len(data)} prompts ({ids}, …); pass one of its entries."
             )
         if is_ui(data):
             return Loaded(None, _as_ui(data), name, what)
@@ -171,7 +171,7 @@ def _from_record(data: Mapping[object, object], prompt: object, name: str, what:
             case [_, _, inner, more, *_]:
                 prompt, extra = inner, more
             case _:
-                raise NotAWorkflow(f'the "prompt" of {what} is a list, but not one of ComfyUI\'s history')
+                raise NotAWorkflow(f'The "prompt" of {what} is a list, but not one of ComfyUI\'s history.')
     where = f'the "prompt" of {what}'
     if is_ui(prompt):
         return Loaded(None, _as_ui(prompt), name, where)
@@ -192,31 +192,35 @@ def _as_ui(data: object) -> dict[str, object] | None:
     try:
         return json.loads(json.dumps(data), parse_constant=lambda _: None)
     except (TypeError, ValueError, RecursionError):
-        raise NotAWorkflow("the UI-format graph holds something that JSON cannot carry") from None
+        raise NotAWorkflow("The UI-format graph holds something that JSON cannot carry.") from None
 
 
 def _parse(data: bytes, what: str) -> object:
     if len(data) > MAX_BYTES:
-        raise NotAWorkflow(f"{what} is larger than {MAX_BYTES // 1024**2} MB, too large for a workflow")
+        raise NotAWorkflow(
+            f"{opening(what)} is larger than {MAX_BYTES // 1024**2} MB, too large for a workflow."
+        )
     if sum(map(data.count, (b",", b"[", b"{"))) > MAX_VALUES:  # an estimate before anything is made of it
-        raise NotAWorkflow(f"{what} holds more than {MAX_VALUES:,} values, too many for a workflow")
+        raise NotAWorkflow(f"{opening(what)} holds more than {MAX_VALUES:,} values, too many for a workflow.")
     if not data.strip():
-        raise NotAWorkflow(f"{what} is empty")
+        raise NotAWorkflow(f"{opening(what)} is empty.")
     try:
         # NaN may stand in places that nobody reads ("is_changed"); in an input it is refused below.
         return json.loads(data.decode(json.detect_encoding(data)), object_pairs_hook=_distinct)
     except json.JSONDecodeError as error:
         raise NotAWorkflow(
-            f"{what} is not JSON: line {error.lineno}, column {error.colno}: {error.msg}"
+            f"{opening(what)} is not JSON: line {error.lineno}, column {error.colno}: {error.msg}."
         ) from None
     except UnicodeDecodeError as error:
-        raise NotAWorkflow(f"{what} is not JSON: byte {error.start} is not {error.encoding} text") from None
+        raise NotAWorkflow(
+            f"{opening(what)} is not JSON: byte {error.start} is not {error.encoding} text."
+        ) from None
     except RecursionError:
-        raise NotAWorkflow(f"{what} is nested too deeply for a workflow") from None
+        raise NotAWorkflow(f"{opening(what)} is nested too deeply for a workflow.") from None
     except _TwiceError as error:
-        raise NotAWorkflow(f"{what}: {clip(error.key)!r} is there twice in one object") from None
+        raise NotAWorkflow(f"{opening(what)}: {clip(error.key)!r} is there twice in one object.") from None
     except ValueError:
-        raise NotAWorkflow(f"{what} holds a whole number of more digits than can be read") from None
+        raise NotAWorkflow(f"{opening(what)} holds a whole number of more digits than can be read.") from None
 
 
 class _TwiceError(ValueError):
@@ -243,16 +247,16 @@ def clean(data: object, what: str) -> Prompt:
     if not is_mapping(data):
         kind = "a list" if isinstance(data, list) else "a single value"
         raise NotAWorkflow(
-            f"{what} holds {kind}; an API-format workflow is an object with one entry per node"
+            f"{opening(what)} holds {kind}; an API-format workflow is an object with one entry per node."
         )
     if not data:
-        raise NotAWorkflow(f"{what} holds no nodes")
+        raise NotAWorkflow(f"{opening(what)} holds no nodes.")
     prompt: Prompt = {}
     for key, node in data.items():
         node_id = str(key)
-        where = f"{what}: node {clip(node_id)!r}"
+        where = f"{opening(what)}: node {clip(node_id)!r}"
         if node_id in prompt:
-            raise NotAWorkflow(f"{where} is there twice")
+            raise NotAWorkflow(f"{where} is there twice.")
         prompt[node_id] = _clean_node(node, where)
     return prompt
 
@@ -260,13 +264,13 @@ def clean(data: object, what: str) -> Prompt:
 def _clean_node(node: object, where: str) -> ApiNode:
     if not is_mapping(node):
         raise NotAWorkflow(
-            f'{where} is not an object with "class_type" and "inputs", so this is not API format'
+            f'{where} is not an object with "class_type" and "inputs", so this is not API format.'
         )
     class_type, inputs, meta = node.get("class_type"), node.get("inputs"), node.get("_meta")
     if not isinstance(class_type, str) or not class_type:
-        raise NotAWorkflow(f'{where} has no "class_type", so this is not API format')
+        raise NotAWorkflow(f'{where} has no "class_type", so this is not API format.')
     if not is_mapping(inputs):
-        raise NotAWorkflow(f'{where} ({clip(class_type)}) has no "inputs" object, so this is not API format')
+        raise NotAWorkflow(f'{where} ({clip(class_type)}) has no "inputs" object, so this is not API format.')
     title = meta.get("title") if is_mapping(meta) else None
     return {
         "class_type": class_type,

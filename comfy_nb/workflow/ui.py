@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TypeGuard, cast
 
 from comfy_nb.errors import NotAWorkflow
-from comfy_nb.workflow.names import clip
+from comfy_nb.workflow.names import clip, opening
 from comfy_nb.workflow.values import is_mapping
 
 __all__ = ["UiGraph", "UiLink", "UiNode", "UiSlot", "UiWorkflow", "is_ui", "read_ui"]
@@ -120,18 +120,18 @@ def read_ui(data: Mapping[object, object], what: str) -> UiWorkflow:
     definitions: dict[str, UiGraph] = {}
     for item in mappings(_get(data, "definitions", "subgraphs")):
         key, name = _id(item.get("id")), _text(item.get("name")) or "sub-graph"
-        where = f"{what}: sub-graph {clip(name)!r}"
+        where = f"{opening(what)}: sub-graph {clip(name)!r}"
         if key is None:
-            raise NotAWorkflow(f"{where} has no id")
+            raise NotAWorkflow(f"{where} has no id.")
         if key in definitions:
-            raise NotAWorkflow(f"{where} shares its id with another sub-graph")
+            raise NotAWorkflow(f"{where} shares its id with another sub-graph.")
         definitions[key] = _graph(item, name, where)
-    root = _graph(data, "", what)
+    root = _graph(data, "", opening(what))
     count = len(root.nodes) + sum(len(graph.nodes) for graph in definitions.values())
     if count > MAX_NODES:
-        raise NotAWorkflow(f"{what} holds {count:,} nodes; the most that is read is {MAX_NODES:,}")
+        raise NotAWorkflow(f"{opening(what)} holds {count:,} nodes; the most that is read is {MAX_NODES:,}.")
     if not root.nodes:
-        raise NotAWorkflow(f"{what} holds no nodes")
+        raise NotAWorkflow(f"{opening(what)} holds no nodes.")
     return UiWorkflow(root, definitions, _last_id(data))
 
 
@@ -145,10 +145,10 @@ def _graph(data: Mapping[object, object], name: str, where: str) -> UiGraph:
     nodes: dict[str, UiNode] = {}
     for number, item in enumerate(_list(data.get("nodes")), 1):
         if not is_mapping(item):
-            raise NotAWorkflow(f"{where}: node {number} of the list is not an object")
+            raise NotAWorkflow(f"{where}: node {number} of the list is not an object.")
         node = _node(item, f"{where}: node {number} of the list")
         if node.id in nodes:
-            raise NotAWorkflow(f"{where}: node {clip(node.id)!r} is there twice")
+            raise NotAWorkflow(f"{where}: node {clip(node.id)!r} is there twice.")
         nodes[node.id] = node
     links = {link.id: link for link in map(_link, _list(data.get("links"))) if link is not None}
     return UiGraph(name, nodes, links, _slots(data.get("inputs")), _slots(data.get("outputs")))
@@ -157,7 +157,7 @@ def _graph(data: Mapping[object, object], name: str, where: str) -> UiGraph:
 def _node(data: Mapping[object, object], where: str) -> UiNode:
     node_id, node_type = _id(data.get("id")), _text(data.get("type"))
     if node_id is None or not node_type:
-        raise NotAWorkflow(f'{where} has no "{"id" if node_id is None else "type"}"')
+        raise NotAWorkflow(f'{where} has no "{"id" if node_id is None else "type"}".')
     values, mode = data.get("widgets_values"), data.get("mode")
     return UiNode(
         id=node_id,

@@ -129,7 +129,7 @@ def as_json(value: object, where: str) -> Json:
             if looped
             else "holds a number that JSON cannot carry (NaN, infinite or too long)"
         )
-    raise WorkflowError(f"{where} {reason}")
+    raise WorkflowError(f"{where} {reason}.")
 
 
 class _UnfitError(TypeError):

@@ -185,7 +185,7 @@ def bad_files(folder: Path) -> dict[str, tuple[object, str]]:
         "an empty object": ({}, "holds no nodes"),
         "no class": ({"3": {"inputs": {}}}, 'has no "class_type", so this is not API format'),
         "no inputs": ({"3": {"class_type": "X"}}, 'has no "inputs" object'),
-        "text": ("{nonsense", "the text is not JSON"),
+        "text": ("{nonsense", "The text is not JSON"),
     }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import importlib
 import json
 import pkgutil
@@ -213,6 +214,23 @@ def test_it_fits_the_screen_and_leaves_nothing_out(width: int) -> None:
     for row in TABLE.values():
         for text in (row.name, row.when, row.says):
             assert " ".join(text.split()) in words or width == 40  # where a long word is cut
+
+
+def test_what_is_said_of_workflows_begins_with_a_capital_and_ends_with_a_full_stop() -> None:
+    kinds = {kind.__name__ for kind in kinds_of(errors.WorkflowError)} | {"WorkflowError"}
+    said = [
+        "".join(str(part.value) if isinstance(part, ast.Constant) else "…" for part in pieces(call.args[0]))
+        for file in Path(cn.__file__).parent.joinpath("workflow").glob("*.py")
+        for call in ast.walk(ast.parse(file.read_text()))
+        if isinstance(call, ast.Call) and getattr(call.func, "id", "") in kinds - {"WorkflowProblems"}
+        if isinstance(call.args[0], ast.Constant | ast.JoinedStr)
+    ]
+    assert len(said) > 40
+    assert [text for text in said if text[0].islower() or not text.endswith(".")] == []
+
+
+def pieces(text: ast.expr) -> list[ast.expr]:
+    return text.values if isinstance(text, ast.JoinedStr) else [text]
 
 
 def is_error(value: object) -> bool:

@@ -112,21 +112,21 @@ UI = (DATA / "ui_format.json").read_text()
 @pytest.mark.parametrize(
     ("source", "sentence"),
     [
-        ("nowhere.json", "there is no file nowhere.json"),
-        (str(DATA), f"{DATA} is not a file"),
+        ("nowhere.json", "There is no file nowhere.json."),
+        (str(DATA), f"{DATA} is not a file."),
         ("a\0b", "embedded null"),
-        ("", "the text is empty"),
-        (b" \n", "the data is empty"),
-        ('{"1":\n  {,}}', "the text is not JSON: line 2, column 4: "),
-        ("{'1': 2}", "the text is not JSON: line 1, column 2: "),
-        (b'{"\xff": 1}', "the data is not JSON: byte 2 is not utf-8 text"),
-        ('{"\ud800": 1}', "is not utf-8 text"),
-        ("[1]", "the text holds a list; an API-format workflow is an object with one entry per node"),
-        ("\n3", "the text holds a single value"),
-        ("{}", "the text holds no nodes"),
-        (UI, "the text is in ComfyUI's UI format; in ComfyUI use Workflow > Export (API) and load that file"),
-        (b"\x89PNG\r\n\x1a\n", "the data holds no workflow: ComfyUI did not make it"),
-        ('{"1":' * 100_000, "the text is nested too deeply"),
+        ("", "The text is empty."),
+        (b" \n", "The data is empty."),
+        ('{"1":\n  {,}}', "The text is not JSON: line 2, column 4: "),
+        ("{'1': 2}", "The text is not JSON: line 1, column 2: "),
+        (b'{"\xff": 1}', "The data is not JSON: byte 2 is not utf-8 text."),
+        ('{"\ud800": 1}', "is not utf-8 text."),
+        ("[1]", "The text holds a list; an API-format workflow is an object with one entry per node"),
+        ("\n3", "The text holds a single value"),
+        ("{}", "The text holds no nodes."),
+        (UI, "The text is in ComfyUI's UI format; in ComfyUI use Workflow > Export (API) and load that file"),
+        (b"\x89PNG\r\n\x1a\n", "The data holds no workflow: ComfyUI did not make it"),
+        ('{"1":' * 100_000, "The text is nested too deeply"),
         ('{"1": ' + "1" * 5000 + "}", "more digits than can be read"),
         (
             '{"1": {"class_type": "A", "inputs": {"x": NaN}}}',
@@ -147,10 +147,10 @@ UI = (DATA / "ui_format.json").read_text()
         ('{"1": {"inputs": {}}}', """node '1' has no "class_type", so this is not API format"""),
         ('{"1": {"class_type": 3, "inputs": {}}}', """node '1' has no "class_type", so"""),
         ('{"1": {"class_type": "A"}}', """node '1' (A) has no "inputs" object, so"""),
-        ('{"prompt": {"7": []}}', """the "prompt" of the text: node '7' is not"""),
-        ({"1": node("A"), 1: node("A")}, "the dict: node '1' is there twice"),
-        ({"1": node("A", x=object())}, "the dict: node '1', input 'x' cannot hold a value of type object"),
-        (7, "not of type int"),
+        ('{"prompt": {"7": []}}', """The "prompt" of the text: node '7' is not"""),
+        ({"1": node("A"), 1: node("A")}, "The dict: node '1' is there twice."),
+        ({"1": node("A", x=object())}, "The dict: node '1', input 'x' cannot hold a value of type object"),
+        (7, "not of type int."),
     ],
     ids=short,
 )
@@ -159,6 +159,7 @@ def test_what_cannot_be_loaded_is_one_sentence(source, sentence):
         Workflow.load(source)
     text = str(caught.value)
     assert sentence in text
+    assert text.endswith(".")
     assert "\n" not in text
     assert len(text) < 400
 
@@ -244,7 +245,7 @@ def test_an_unknown_node_lists_what_there_is_nearest_first(wf):
     with pytest.raises(UnknownNode) as caught:
         wf["KSampleer"]
     text = str(caught.value)
-    assert text.startswith("there is no node 'KSampleer'; the nodes are 'KSampler' (node 3), ")
+    assert text.startswith("There is no node 'KSampleer'; the nodes are 'KSampler' (node 3), ")
     assert all(f"'{n.title}' (node {n.id})" in text for n in wf)
 
 

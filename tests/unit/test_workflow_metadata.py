@@ -162,7 +162,7 @@ def test_a_broken_prompt_is_no_harm_beside_a_good_graph():
     ("data", "sentence"),
     [
         (png(), "holds no workflow"),
-        (png(chunk(b"tEXt", b"prompt\0{")), "the prompt in the data is not JSON"),
+        (png(chunk(b"tEXt", b"prompt\0{")), "The prompt in the data is not JSON"),
         (png(chunk(b"zTXt", b"prompt\0\0garbage")), "is damaged or cut off"),
         (b"\x89PNG\r\n\x1a\n" + struct.pack(">I4s", 100, b"tEXt"), "is damaged or cut off"),
         (b"\x89PNG\r\n\x1a\n" + struct.pack(">I4s", 2**32 - 1, b"tEXt"), "is longer than 64 MB"),
