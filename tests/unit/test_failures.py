@@ -17,6 +17,12 @@ from tests.traces.replay import posts
 from tests.unit.plans import PROMPT_ID, plan
 
 
+@pytest.fixture(autouse=True)
+def no_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Other tests of this process have conceal()ed random words, and some of those stand in our sentences."""
+    monkeypatch.setattr(failures, "_secrets", set[str]())
+
+
 def rejected(error: dict[str, Any], node_errors: dict[str, Any] | None = None) -> failures.Failure:
     reply = parse_prompt_reply(400, {"error": error, "node_errors": node_errors or {}})
     assert isinstance(reply, PromptRejected)
@@ -342,8 +348,7 @@ def test_a_server_cannot_make_us_say_megabytes() -> None:
     assert len(node_fault("odd", long, long).title) < 2 * MAX_LINE
 
 
-def test_a_server_that_quotes_what_it_was_sent_is_not_quoted(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(failures, "_secrets", set())
+def test_a_server_that_quotes_what_it_was_sent_is_not_quoted() -> None:
     failures.conceal(["s3cret-key", "s3cret-key-and-more", "short"])
     quoted = "no credit for s3cret-key-and-more, s3cret-key, in short"
     hidden = "no credit for …, …, in short"
