@@ -1,8 +1,8 @@
 """How fast the frames of one stream may go: credit by round trip. Pure: the caller says what time it is.
 
-Pages acknowledge what they have painted, at most every 100 ms, and say how long they held the acknowledgement back;
-the rest is the round trip. As many frames are in flight as one round trip takes, at most four, none counted for
-longer than 150 ms. A round trip that grows lowers the rate, down to one frame at a time; one that does not raises it.
+Pages acknowledge what they have painted every 400 ms, for whoever hears it costs the page more than a frame, and say
+how long they held the acknowledgement back; the rest is the round trip. As many frames are in flight as one round trip
+takes, at most six, none counted for longer than 150 ms. A round trip that grows lowers the rate, down to one frame at a time; one that does not raises it.
 
 Acknowledgements are read by the kernel's main thread, so they stop while a cell is busy. `MainThread` tells that from
 a page that has gone: it asks the main thread for an answer now and then. While that gives none, frames go without
@@ -17,12 +17,12 @@ from collections.abc import Callable
 
 __all__ = ["BLIND", "BLIND_AFTER", "Credit", "MainThread", "Standing"]
 
-FASTEST = 66.0  # frames per second of one stream: a source of 60 with some jitter passes whole
+FASTEST = 100.0  # frames per second of one stream: a source of 60 with some jitter passes whole
 SLOWEST = 0.2  # frames per second to a page that is gone, as far as can be told
 RETURN = 10.0  # frames per second to begin with when a page answers again
-IN_FLIGHT = 4  # frames of one stream
+IN_FLIGHT = 6  # frames of one stream
 OLDEST = 0.150  # seconds that a frame counts as in flight
-ACK_EVERY = 0.100  # seconds; pages hold their acknowledgements back for that long (js/src/bridge.ts)
+ACK_EVERY = 0.400  # seconds; pages hold their acknowledgements back for that long at most (js/src/bridge.ts)
 PATIENCE = 0.200  # seconds beyond two round trips and ACK_EVERY; then an acknowledgement is overdue
 HALVED_EVERY = 0.5  # seconds
 
@@ -107,6 +107,8 @@ class Credit:
         )  # frames not acknowledged: number, when sent
         self._times: deque[float] = deque(maxlen=round(FASTEST))  # when the latest frames were sent
         self._acknowledged = 0  # the newest frame that was
+        self._heard = float("-inf")  # when that was heard
+        self.taken = 0.0  # frames per second that pages took, by the latest acknowledgements
         self._since: float | None = None  # when the first frame after the latest acknowledgement was sent
         self._changed = float("-inf")
 
@@ -134,8 +136,13 @@ class Credit:
         if self._standing(now, main) is Standing.SILENT:
             self.rate = min(self.rate, RETURN)
         sent_at = dict(self._waiting).get(number)
+        taken, since = 0, max(self._heard, self._waiting[0][1])
         while self._waiting and self._waiting[0][0] <= number:
             self._waiting.popleft()
+            taken += 1
+        rate = taken / max(0.05, now - since)
+        self.taken = (self.taken + rate) / 2 if self.taken else rate
+        self._heard = now
         self._since = self._waiting[0][1] if self._waiting else None
         if sent_at is not None and sent_at > main.late_at(now):
             self._learn(max(0.001, now - sent_at - max(0.0, held)), now)
@@ -144,13 +151,10 @@ class Credit:
         """Frames that are on their way, as far as one can tell: younger than a round trip, and not acknowledged."""
         return sum(at > now - self.life for _, at in self._waiting)
 
-    def flying(self, now: float) -> int:
-        """Frames of the last second that were not acknowledged yet."""
-        return sum(at > now - 1 for _, at in self._waiting)
-
-    def taken(self, now: float) -> int:
-        """Frames of the last second that were acknowledged."""
-        return sum(at > now - 1 for at in self._times) - self.flying(now)
+    def ahead(self, now: float) -> float:
+        """Frames that are on their way, going by how many pages take: those painted since are not told of yet."""
+        since = min(max(0.0, now - self._heard), ACK_EVERY + PATIENCE)
+        return max(0.0, sum(at > now - 1 for _, at in self._waiting) - self.taken * since)
 
     @property
     def life(self) -> float:

@@ -24,10 +24,10 @@ T = TypeVar("T")
 
 MESSAGES = 120.0  # per second from one kernel; JupyterLab keeps up with about 170 frames of 40 kB
 BURST = 6  # of them at once
-# Frames on their way, of all lanes together: what pages take in so many seconds (they hold acknowledgements back for
-# 0.1), and at least so many.
-AHEAD, LEAST_AHEAD = 0.25, 8
-LOOK_AGAIN = 0.05  # seconds; an acknowledgement that comes before is a reason to look, too
+# Frames on their way, of all lanes together: what pages take in so many seconds, and at least so many. How many they
+# take is not known at first.
+AHEAD, LEAST_AHEAD, FIRST_AHEAD = 0.15, 4, 12
+LOOK_AGAIN = 0.02  # seconds; an acknowledgement that comes before is a reason to look, too
 LONGEST_DEBT = 0.5  # seconds that the others wait at most while messages go out of turn
 
 
@@ -152,6 +152,7 @@ class Schedule:
     def _full_until(self, now: float) -> float:
         """When to look again if as much is on its way as pages take in a moment: no stream can tell that by itself."""
         open_ones = [each for each in self.credits if each.is_open(now, self.main)]
-        flying = sum(each.flying(now) for each in open_ones)
-        full = flying >= LEAST_AHEAD and flying >= AHEAD * sum(each.taken(now) for each in open_ones)
-        return now + LOOK_AGAIN if full else now
+        ahead = sum(each.ahead(now) for each in open_ones)
+        taken = sum(each.taken for each in open_ones)
+        most = max(LEAST_AHEAD, AHEAD * taken) if taken else FIRST_AHEAD
+        return now + LOOK_AGAIN if ahead >= most else now

@@ -21,6 +21,9 @@ export interface Numbered {
 export type Sight = boolean | readonly string[];
 
 const EVERY = 100; // ms between two words of one kind; they go by the shell channel, which has better things to do
+// ms between two acknowledgements while frames flow: the kernel is busy and idle again for each, and JupyterLab draws
+// that in places enough to hold up a frame.
+const SELDOM = 400;
 
 /** What is to be acknowledged to one kernel, by all widgets of this page together. */
 interface Acks {
@@ -29,10 +32,12 @@ interface Acks {
   /** The models that can say it. */
   models: Set<AnyModel>;
   timer: ReturnType<typeof setTimeout> | undefined;
+  /** When the last one went; the first of a run goes sooner. */
+  last: number;
 }
 
 // Every widget is a module of its own, so what they share is kept by the page. Plain data: versions may differ.
-const KEY = Symbol.for("comfy_nb.acks.1");
+const KEY = Symbol.for("comfy_nb.acks.2");
 
 function acksOf(stream: string): Acks {
   const page = globalThis as { [KEY]?: Map<string, Acks> };
@@ -40,7 +45,7 @@ function acksOf(stream: string): Acks {
   const kernel = stream.slice(0, stream.indexOf(":"));
   const known = page[KEY].get(kernel);
   if (known !== undefined) return known;
-  const acks: Acks = { painted: new Map(), models: new Set(), timer: undefined };
+  const acks: Acks = { painted: new Map(), models: new Set(), timer: undefined, last: -Infinity };
   page[KEY].set(kernel, acks);
   return acks;
 }
@@ -48,6 +53,7 @@ function acksOf(stream: string): Acks {
 function acknowledge(acks: Acks): void {
   acks.timer = undefined;
   const now = performance.now();
+  acks.last = now;
   const at = Object.fromEntries(
     [...acks.painted].map(([name, [n, when]]) => [name, [n, Math.round(now - when)]]),
   );
@@ -112,8 +118,9 @@ export class Bridge {
       acks.models.add(this.model);
       this.signal.addEventListener("abort", () => acks.models.delete(this.model));
     }
-    acks.painted.set(s, [n, performance.now()]);
-    acks.timer ??= setTimeout(() => acknowledge(acks), EVERY);
+    const now = performance.now();
+    acks.painted.set(s, [n, now]);
+    acks.timer ??= setTimeout(() => acknowledge(acks), now - acks.last > 2 * SELDOM ? EVERY : SELDOM);
   }
 
   /** A view shows other streams than before. Python hears of what all views show together, every 100 ms at most. */

@@ -51,14 +51,18 @@ test("a host that refuses what it is given has let go of the kernel", () => {
   expect(bridge.life.value).toBe("gone");
 });
 
-test("painted frames are told at most every 100 ms, the newest at last", () => {
+test("painted frames are told soon at first, then every 400 ms, the newest at last", () => {
+  const told: number[] = [];
+  const began = performance.now();
   for (let n = 1; n <= 60; n++) {
     bridge.seen(frame(n));
     vi.advanceTimersByTime(1000 / 60);
+    if (model.said("seen").length > told.length) told.push(Math.round(performance.now() - began));
   }
-  vi.advanceTimersByTime(200);
+  vi.advanceTimersByTime(400);
   const seen = model.said("seen");
-  expect(seen.length).toBeLessThanOrEqual(10);
+  expect(told).toEqual([expect.closeTo(110, -2), expect.closeTo(520, -2), expect.closeTo(930, -2)]);
+  expect(seen).toHaveLength(4);
   expect(seen.at(-1)).toMatchObject({ at: { [frame(1).s]: [60, expect.any(Number)] } });
   expect(vi.getTimerCount()).toBe(0);
 });

@@ -1,7 +1,7 @@
-// A model that records, and a browser whose pictures decode when the test says so.
+// A model that records, and a browser whose animation frames come when the test says so.
 
 import type { AnyModel } from "@anywidget/types";
-import type { Browser } from "../src/painter";
+import type { Browser, Size } from "../src/painter";
 import { NO_STATE, type Plan, type State } from "../src/protocol";
 
 type Handler = (...values: unknown[]) => void;
@@ -85,28 +85,30 @@ export function bytes(...values: number[]): DataView {
   return new DataView(Uint8Array.from(values).buffer);
 }
 
-/** Decodes and draws on command. A picture's first byte is its name; 0 is no picture. */
+/** Loads at once, and draws on command. A picture's first byte is its name; 0 is no picture. */
 export class FakeBrowser implements Browser {
-  readonly decoded: number[] = [];
-  open = 0; // bitmaps that were made and not closed
-  private readonly frames: (() => void)[] = [];
+  readonly loaded: number[] = [];
+  private readonly frames: (readonly [() => void, () => void])[] = [];
 
-  async decode(data: DataView): Promise<ImageBitmap> {
+  async load(image: HTMLImageElement, data: DataView): Promise<Size | null> {
     const name = data.getUint8(0);
-    if (name === 0) throw new Error("no picture");
-    this.decoded.push(name);
-    this.open += 1;
-    return { name, width: 64, height: 32, close: () => (this.open -= 1) } as unknown as ImageBitmap;
+    if (name === 0) return null;
+    this.loaded.push(name);
+    image.dataset.loaded = [...loadedBy(image), name].join(" ");
+    return { width: 64, height: 32 };
   }
 
-  nextFrame(draw: () => void): void {
-    this.frames.push(draw);
+  nextFrame(soon: () => void, then: () => void): void {
+    this.frames.push([soon, then]);
   }
 
-  /** Let what is decoding finish, then draw one animation frame. */
+  /** Let what is loading finish, then draw one animation frame. */
   async frame(): Promise<void> {
     await settled();
-    for (const draw of this.frames.splice(0)) draw();
+    for (const [soon, then] of this.frames.splice(0)) {
+      soon();
+      then();
+    }
     await settled();
   }
 }
@@ -115,11 +117,7 @@ export async function settled(): Promise<void> {
   for (let i = 0; i < 5; i++) await Promise.resolve();
 }
 
-/** A canvas that keeps what was drawn on it. */
-export function fakeCanvas(): { canvas: HTMLCanvasElement; drawn: number[] } {
-  const drawn: number[] = [];
-  const canvas = document.createElement("canvas");
-  const context = { drawImage: (bitmap: { name: number }) => drawn.push(bitmap.name) };
-  canvas.getContext = (() => context) as unknown as HTMLCanvasElement["getContext"];
-  return { canvas, drawn };
+/** The names of the pictures that a fake browser loaded into an image, in order. */
+export function loadedBy(image: HTMLImageElement): number[] {
+  return (image.dataset.loaded ?? "").split(" ").filter(Boolean).map(Number);
 }

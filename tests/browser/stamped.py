@@ -8,10 +8,12 @@ WORKFLOW = {
 }
 
 # The six columns of a frame of comfy_nb.testing.Frames, as a number from 0 to 63; null where there is none.
-READ = """(canvas) => {
-    if (!canvas || canvas.hidden || !canvas.width) return null;
-    const { width, height } = canvas;
-    const row = canvas.getContext("2d").getImageData(0, height / 2, width, 1).data;
+READ = """(image) => {
+    if (!image || image.hidden || !image.naturalWidth) return null;
+    const { naturalWidth: width, naturalHeight: height } = image;
+    const strip = new OffscreenCanvas(width, 1).getContext("2d");
+    strip.drawImage(image, 0, Math.floor(height / 2), width, 1, 0, 0, width, 1);
+    const row = strip.getImageData(0, 0, width, 1).data;
     return [0, 1, 2, 3, 4, 5].reduce((number, i) => 2 * number + (row[4 * Math.round((i + 0.5) * width / 6)] > 127), 0);
 }"""
 
@@ -21,7 +23,7 @@ WATCH = f"""(index) => {{
     const panel = window.jupyterapp.shell.currentWidget;
     const frames = window.frames_ = [];
     const look = () => {{
-        const number = read(document.querySelector(`.jp-Cell[data-windowed-list-index="${{index}}"] canvas`));
+        const number = read(document.querySelector(`.jp-Cell[data-windowed-list-index="${{index}}"] .cnb-frame`));
         if (number !== null && frames.at(-1)?.[1] !== number) {{
             const cell = panel.content.widgets.findIndex((each) => each.promptNode?.textContent.includes("*"));
             frames.push([Date.now(), number, cell]);
@@ -35,4 +37,4 @@ WATCHED = "() => window.frames_"
 
 def number(view: Any) -> int | None:
     """Which frame a view shows, modulo 64; None if it shows none."""
-    return view.locator("canvas").evaluate(READ)
+    return view.locator(".cnb-frame").evaluate(READ)

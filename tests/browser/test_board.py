@@ -31,8 +31,11 @@ BACK = """() => {
     const panel = window.jupyterapp?.shell.currentWidget;
     return panel?.sessionContext?.session?.kernel?.status === "idle" && panel.content.widgets.length > 0;
 }"""
-SUM = """(canvas) => {
-    const pixels = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height).data;
+SUM = """(image) => {
+    if (!image.naturalWidth) return 0;
+    const pen = new OffscreenCanvas(image.naturalWidth, image.naturalHeight).getContext("2d");
+    pen.drawImage(image, 0, 0);
+    const pixels = pen.getImageData(0, 0, image.naturalWidth, image.naturalHeight).data;
     let sum = 0;
     for (let at = 0; at < pixels.length; at += 97) sum = (sum * 31 + pixels[at]) % 1000000007;
     return sum;
@@ -128,10 +131,10 @@ def eight_jobs_run(rig: Rig, shoot):
     shown.wait_until(lambda: "2nd in line" in rig.tile(5).inner_text(), 20, "a place in line")
 
     # Live: the picture changes in place, without anybody asking.
-    canvas = rig.tile(1).locator("canvas")
-    canvas.wait_for(timeout=20_000)
+    preview = rig.tile(1).locator("img[alt^='Current guess']")
+    preview.wait_for(timeout=20_000)
     sums = set()
-    shown.wait_until(lambda: sums.add(canvas.evaluate(SUM)) or len(sums) >= 4, 30, "four different previews")
+    shown.wait_until(lambda: sums.add(preview.evaluate(SUM)) or len(sums) >= 4, 30, "four different previews")
     shoot(shown, "busy")
 
 

@@ -15,11 +15,13 @@ from tests.browser.lab import Notebook
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(180)]
 
-# What the eye sees: a rough fingerprint of the canvas, and what the bars say.
-CANVAS = """(view) => {
-    const canvas = view.querySelector("canvas");
-    if (!canvas || !canvas.width) return null;
-    const pixels = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height).data;
+# What the eye sees: a rough fingerprint of the picture, and what the bars say.
+PICTURE = """(view) => {
+    const image = view.querySelector(".cnb-frame");
+    if (!image || image.hidden || !image.naturalWidth) return null;
+    const pen = new OffscreenCanvas(image.naturalWidth, image.naturalHeight).getContext("2d");
+    pen.drawImage(image, 0, 0);
+    const pixels = pen.getImageData(0, 0, image.naturalWidth, image.naturalHeight).data;
     let sum = 0;
     for (let i = 0; i < pixels.length; i += 97) sum = (sum * 31 + pixels[i]) % 1000000007;
     return sum;
@@ -54,7 +56,7 @@ def test_a_picture_comes_out_of_noise_in_place(notebook: Callable[[str], Noteboo
     pictures, steps, overall = set(), set(), []
 
     def watch() -> bool:
-        pictures.add(view.evaluate(CANVAS))
+        pictures.add(view.evaluate(PICTURE))
         steps.update(view.evaluate(STEP))
         overall.append(view.evaluate(OVERALL))
         if len(pictures) == 6:
@@ -81,7 +83,7 @@ def test_a_picture_comes_out_of_noise_in_place(notebook: Callable[[str], Noteboo
 
     # The Final tab came forward by itself and shows the same picture.
     shown.view(at["start"])
-    final = view.wait_for_selector("[role=tabpanel] img", timeout=5000)
+    final = view.wait_for_selector("[role=tabpanel] .cnb-final img", timeout=5000)
     on_page = Image.open(io.BytesIO(final.screenshot())).convert("RGB")
     assert mean_difference(on_page, saved.resize(on_page.size)) < 12  # rounded corners, another scaling
     assert shown.complaints == []

@@ -146,7 +146,7 @@ def test_a_page_that_is_reloaded_after_the_run_shows_how_it_ended(scene: Scene, 
     scene.reload()
     view = scene.view()
     scene.until(lambda: "Succeeded" in view.inner_text(), "the end, again")
-    picture = view.locator("[role=tabpanel] img")
+    picture = view.locator("[role=tabpanel] .cnb-final img")
     picture.wait_for(timeout=1000 * MOMENT)
     assert "cnb-card" in view.locator("section").get_attribute("class")
     assert view.locator("section").get_attribute("data-gone") == "false"

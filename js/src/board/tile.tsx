@@ -81,13 +81,14 @@ function Picture({ session, row }: { session: BoardSession; row: Row }) {
 }
 
 function Canvas({ live, title }: { live: Live; title: string }) {
-  const canvas = useRef<HTMLCanvasElement>(null);
-  useEffect(() => (canvas.current ? live.painter.attach(canvas.current) : undefined), [live]);
+  const image = useRef<HTMLImageElement>(null);
+  useEffect(() => (image.current ? live.painter.attach(image.current) : undefined), [live]);
   return (
-    <canvas
-      ref={canvas}
-      role="img"
-      aria-label={`Current guess of ${title}`}
+    <img
+      ref={image}
+      alt={`Current guess of ${title}`}
+      decoding="sync"
+      draggable={false}
       hidden={live.shown.value === null}
     />
   );

@@ -11,8 +11,7 @@ export function Bar(props: { kind: string; name: string; value: number; of: numb
       aria-valuemax={of}
       aria-valuenow={Math.min(value, of)}
       aria-valuetext={props.words}
-    >
-      <i style={{ transform: `scaleX(${share})` }} />
-    </div>
+      style={{ "--cnb-share": `${Math.round(10_000 * share) / 100}%` }}
+    />
   );
 }

@@ -4,14 +4,14 @@ import { caption, placeholder } from "../words";
 
 /** The picture as it forms: a canvas that the painter draws to. */
 export function Live({ session, hidden }: { session: Session; hidden: boolean }) {
-  const canvas = useRef<HTMLCanvasElement>(null);
-  useEffect(() => (canvas.current ? session.painter.attach(canvas.current) : undefined), [session]);
+  const image = useRef<HTMLImageElement>(null);
+  useEffect(() => (image.current ? session.painter.attach(image.current) : undefined), [session]);
   const shown = session.shown.value;
   const state = session.state.value;
   const words = caption(state, shown?.frame ?? null);
   return (
     <div class="cnb-live" hidden={hidden}>
-      <canvas ref={canvas} class="cnb-canvas" role="img" aria-label={words} hidden={shown === null} />
+      <img ref={image} class="cnb-frame" alt={words} decoding="sync" hidden={shown === null} />
       {shown === null ? <Empty session={session} /> : <span class="cnb-caption">{words}</span>}
     </div>
   );
