@@ -63,6 +63,7 @@ def unsupported_kernel_error(monkeypatch: pytest.MonkeyPatch, **_: Any) -> None:
 
 
 def nesting_error(monkeypatch: pytest.MonkeyPatch, **_: Any) -> None:
+    monkeypatch.delitem(sys.modules, "ipykernel", raising=False)  # another test may have loaded it
     for package in ("nest_asyncio", "nest_asyncio2"):
         monkeypatch.setitem(sys.modules, package, None)
     cn.allow_nested_asyncio()
