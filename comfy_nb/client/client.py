@@ -343,4 +343,5 @@ class Client:
         task = asyncio.get_running_loop().create_task(guarded(), name=f"comfy_nb {name}")
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(lambda _: work.close())  # cancelled before it began, it would complain
         return task

@@ -46,6 +46,7 @@ class Frames:
     rate: float = 30.0
     size: int = 256
     weight: int = 12_000
+    rest: float = 0.0  # seconds from the last frame to the end, as decoding takes
     version: str = "0.33.0"
     _files: dict[str, bytes] = field(default_factory=dict[str, bytes], repr=False)
 
@@ -112,6 +113,7 @@ class Frames:
                 prompt, wire.PreviewWithMetadata(prompt.id, node, node, None, node, "image/jpeg", picture)
             )
             await stage.send(prompt, wire.Progress(float(step), float(of), node, prompt.id))
+        await asyncio.sleep(self.rest)
         return self.count
 
     def _saved(self, prompt: Posted) -> dict[str, Any]:

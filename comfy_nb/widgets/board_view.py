@@ -190,8 +190,8 @@ class BoardView(anywidget.AnyWidget):
         snapshot = shown.source.snapshot()
         if not snapshot.previews or snapshot.status in FINAL:
             return
-        content = {"i": key, "a": preview.step, "b": preview.of, "p": round(snapshot.progress, 4)}
-        self._bridge.stream(str(key)).frame(content, preview.image)
+        about = {"i": key, "a": preview.step, "b": preview.of, "p": round(snapshot.progress, 4)}
+        self._bridge.stream(str(key)).frame(lambda: about, preview.image)
 
     def _settle(self) -> None:
         """A job has ended, or its thumbnail is there: soon, if nothing follows, the board is at rest."""
@@ -227,7 +227,7 @@ class BoardView(anywidget.AnyWidget):
         rows, self._changed = list(self._changed.values()), {}
         gone, self._gone = sorted(self._gone), set()
         self._bridge.message({"k": "rows", "rows": rows, "gone": gone})
-        self._bridge.state(self._counted(), urgent=False)
+        self._bridge.state(self._counted, urgent=False)
 
     def _counted(self) -> dict[str, Any]:
         counts: dict[str, int] = {"v": 1}

@@ -7,6 +7,8 @@ A `Bridge` belongs to one widget and any number of pages that show it. `flow` an
 * `slot(deliver, per_second)`: anything else where only the newest counts, at its own pace.
 * `message()`: everything else, at once.
 
+What a frame or a state says is made when it goes: most are overtaken by newer ones.
+
 Frames go to pages that look. From `displayed()` on, which a widget calls when it is asked for its mime bundle, some
 page counts as looking until one says otherwise; pages say which streams they show (`Bridge.looks` in
 js/src/bridge.ts), and a hidden one says that it looks at nothing. What a page says is given to `hear()`.
@@ -25,7 +27,7 @@ from comfy_nb.widgets.hub import Hub, Slot, hub_of
 
 __all__ = ["Bridge", "Hub", "Slot", "Stream", "hub_of"]
 
-Message = tuple[dict[str, Any], list[bytes]]
+Make = Callable[[], Mapping[str, Any]]
 
 STATES_PER_SECOND = 2.0
 URGENT_PER_SECOND = 10.0  # and a few at once: nodes may begin and end by the hundred
@@ -40,16 +42,15 @@ class Stream:
         self.key = key
         self.credit = Credit()
         self._hub, self._send = hub, send
-        self._lane: Lane[Message] = Lane(self._deliver, self.credit)
+        self._lane: Lane[tuple[int, Make, bytes]] = Lane(self._deliver, self.credit)
         self._name = hub.enter(self.credit)
         self._count = 0
-        self._newest: Message | None = None
+        self._newest: tuple[int, Make, bytes] | None = None
 
-    def frame(self, content: Mapping[str, Any], image: bytes) -> None:
+    def frame(self, about: Make, image: bytes) -> None:
         """A new frame; it goes as soon as it may, unless a newer one comes first."""
         self._count += 1
-        about = {"k": "frame", "s": self._name, "key": self.key, "n": self._count, **content}
-        self._newest = (about, [image])
+        self._newest = (self._count, about, image)
         self._hub.put(self._lane, self._newest)
 
     def finish(self) -> None:
@@ -74,10 +75,11 @@ class Stream:
         if self._newest is not None:
             self._hub.put(self._lane, self._newest)
 
-    def _deliver(self, message: Message) -> None:
-        self.credit.sent(message[0]["n"], self._hub.clock())
+    def _deliver(self, frame: tuple[int, Make, bytes]) -> None:
+        number, about, image = frame
+        self.credit.sent(number, self._hub.clock())
         try:
-            self._send(*message)
+            self._send({"k": "frame", "s": self._name, "key": self.key, "n": number, **about()}, [image])
         except Exception:  # whatever it was, the frame is not on its way; the hub logs it
             self.credit.refused()
             raise
@@ -98,8 +100,8 @@ class Bridge:
         self._send, self._hub = send, hub
         self._streams: dict[str, Stream] = {}
         self._slots: list[Slot] = []
-        self._state = self.slot(set_state, STATES_PER_SECOND)
-        self._urgent = self.slot(set_state, URGENT_PER_SECOND, at_once=URGENT_AT_ONCE)
+        self._state = self.slot(lambda make: set_state(make()), STATES_PER_SECOND)
+        self._urgent = self.slot(lambda make: set_state(make()), URGENT_PER_SECOND, at_once=URGENT_AT_ONCE)
         self._displayed = False
         self._pages: dict[str, bool | frozenset[str]] = {}  # page -> the keys it shows; True for all
 
@@ -126,11 +128,11 @@ class Bridge:
         self._slots.append(slot)
         return slot
 
-    def frame(self, content: Mapping[str, Any], image: bytes) -> None:
+    def frame(self, about: Make, image: bytes) -> None:
         """A frame of a widget that has only one stream."""
-        self.stream().frame(content, image)
+        self.stream().frame(about, image)
 
-    def state(self, state: dict[str, Any], *, urgent: bool) -> None:
+    def state(self, state: Callable[[], dict[str, Any]], *, urgent: bool) -> None:
         """The state now; `urgent` ones go at once, unless too many have."""
         if urgent or self._urgent.waits:
             self._state.close()
@@ -143,7 +145,7 @@ class Bridge:
         self._hub.schedule.spend(self._hub.clock())
         self._send(content, list(buffers))
 
-    def finish(self, state: dict[str, Any]) -> None:
+    def finish(self, state: Callable[[], dict[str, Any]]) -> None:
         """The last frames, then the final state: all of them always arrive."""
         for stream in self._streams.values():
             stream.finish()

@@ -2,7 +2,8 @@
 
 Pages acknowledge what they have painted every 400 ms, for whoever hears it costs the page more than a frame, and say
 how long they held the acknowledgement back; the rest is the round trip. As many frames are in flight as one round trip
-takes, at most six, none counted for longer than 150 ms. A round trip that grows lowers the rate, down to one frame at a time; one that does not raises it.
+takes, at most six, none counted for longer than 150 ms. A round trip that grows lowers the rate, down to one frame at a
+time; one that does not raises it.
 
 Acknowledgements are read by the kernel's main thread, so they stop while a cell is busy. `MainThread` tells that from
 a page that has gone: it asks the main thread for an answer now and then. While that gives none, frames go without

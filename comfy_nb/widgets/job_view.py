@@ -12,7 +12,7 @@ import anywidget
 import traitlets
 
 from comfy_nb.client.loop import get_loop
-from comfy_nb.events import Event, OutputArrived, Preview
+from comfy_nb.events import Event, OutputArrived, Preview, Progressed
 from comfy_nb.run import FINAL
 from comfy_nb.snapshot import Snapshot, plan_view
 from comfy_nb.widgets import pictures
@@ -49,6 +49,7 @@ class JobView(anywidget.AnyWidget):
         self._saved = Saved(source, self._loop)
         self._stop: Callable[[], None] | None = None
         self._told: tuple[object, ...] = ()
+        self._moving: str | None = None  # the node whose bar moved last, with nothing else since
         super().__init__(plan=plan_view(source.plan(), source.server), state=source.snapshot().state())
         self.on_msg(self._hear)  # pyright: ignore[reportUnknownMemberType] - ipywidgets is untyped
         self._loop.call(self._begin)
@@ -90,8 +91,8 @@ class JobView(anywidget.AnyWidget):
         self._stop = self._source.subscribe(self._follow)
         frame = self._source.last_frame()
         if frame is not None:
-            self._show_frame(frame, self._source.snapshot())
-        self._tell(self._source.snapshot())
+            self._show_frame(frame)
+        self._tell()
 
     def _end(self) -> None:
         if self._stop is not None:
@@ -101,21 +102,33 @@ class JobView(anywidget.AnyWidget):
         super().close()
 
     def _follow(self, event: Event) -> None:
-        snapshot = self._source.snapshot()
-        if isinstance(event, Preview):
-            self._show_frame(event, snapshot)
-        elif isinstance(event, OutputArrived):
-            self._show_outputs(output for output in self._source.outputs() if output.index == event.index)
-        self._tell(snapshot)
+        match event:
+            case Preview():
+                self._show_frame(event)
+                numbers = self._moving is not None
+            case Progressed(node_id=node):
+                numbers, self._moving = node == self._moving, node
+            case OutputArrived(index=index):
+                self._show_outputs(output for output in self._source.outputs() if output.index == index)
+                numbers = False
+            case _:
+                numbers, self._moving = False, None
+        if numbers:  # many a second, and no other news
+            self._bridge.state(self._state, urgent=False)
+        else:
+            self._tell()
 
-    def _tell(self, snapshot: Snapshot) -> None:
+    def _state(self) -> dict[str, Any]:
+        return self._source.snapshot().state()
+
+    def _tell(self) -> None:
         """The state, at once if something happened that people wait for; after the end, nothing changes."""
+        snapshot = self._source.snapshot()
         told = (snapshot.status, snapshot.node, snapshot.error, snapshot.stopping, snapshot.link)
-        state = snapshot.state()
         if snapshot.status not in FINAL:
-            self._bridge.state(state, urgent=told != self._told)
+            self._bridge.state(self._state, urgent=told != self._told)
         elif told != self._told:
-            self._bridge.finish(state)
+            self._bridge.finish(self._state)
             self._spawn(self._keep_poster(snapshot))
             self._spawn(self._saved.fill())
         self._told = told
@@ -123,15 +136,18 @@ class JobView(anywidget.AnyWidget):
     def _post(self, content: dict[str, Any], buffers: list[bytes]) -> None:
         self.send(content, buffers)  # pyright: ignore[reportUnknownMemberType] - ipywidgets is untyped
 
-    def _show_frame(self, preview: Preview, snapshot: Snapshot) -> None:
-        content = {
+    def _show_frame(self, preview: Preview) -> None:
+        self._bridge.frame(partial(self._about, preview), preview.image)
+
+    def _about(self, preview: Preview) -> dict[str, Any]:
+        snapshot = self._source.snapshot()
+        return {
             "node": self._source.plan().display_id(preview.node_id) or snapshot.node or "",
             "step": preview.step,
             "of": preview.of,
             "progress": round(snapshot.progress, 4),
             "t": snapshot.elapsed,
         }
-        self._bridge.frame(content, preview.image)
 
     def _show_outputs(self, outputs: Iterable[ShownOutput]) -> None:
         for output in outputs:

@@ -1,7 +1,7 @@
 // What one model knows, shared by all its views: made in `initialize`, kept in its closure.
 
 import type { AnyModel } from "@anywidget/types";
-import { computed, effect, type ReadonlySignal, type Signal, signal } from "@preact/signals";
+import { computed, type ReadonlySignal, type Signal, signal } from "@preact/signals";
 import { Bridge } from "./bridge";
 import { BROWSER, type Browser, Painter, type Picture } from "./painter";
 import {
@@ -14,9 +14,8 @@ import {
   readState,
   type State,
 } from "./protocol";
+import { ticks } from "./ticks";
 import { type Standing, standing } from "./words";
-
-const TICK = 250; // ms; elapsed time is shown in tenths of a second, and drawing it takes time from the frames
 
 /** A frame on its way to the screen. `order` says whether it came after the latest state. */
 export interface Arrived extends Picture {
@@ -70,7 +69,7 @@ export class Session {
 
   constructor(
     private readonly model: AnyModel,
-    private readonly signal: AbortSignal,
+    signal: AbortSignal,
     browser: Browser = BROWSER,
     private readonly clock: () => number = () => performance.now(),
   ) {
@@ -81,7 +80,7 @@ export class Session {
     this.bridge = new Bridge(model, signal, (content, buffers) => this.hear(content, buffers));
     this.watchTraits();
     signal.addEventListener("abort", () => this.forget());
-    this.tick();
+    ticks(this.ticking, this.clock, () => this.look(), signal);
   }
 
   /** Seconds since the latest state came; 0 while nothing may count. */
@@ -109,7 +108,7 @@ export class Session {
     // Python answered: it is stopping, has stopped, or could not stop.
     if (state.stopping || !isActive(state.status) || before.stopping) this.asked.value = null;
     this.received.value = { state, at: this.clock(), order: ++this.order };
-    this.now.value = this.clock();
+    this.look();
   }
 
   private hear(content: unknown, buffers: readonly DataView[]): void {
@@ -143,19 +142,8 @@ export class Session {
     this.poster.value = bytes?.byteLength ? address(bytes, "") : "";
   }
 
-  private tick(): void {
-    let timer: ReturnType<typeof setInterval> | undefined;
-    const stop = effect(() => {
-      clearInterval(timer);
-      if (!this.ticking.value) return;
-      timer = setInterval(() => {
-        this.now.value = this.clock();
-      }, TICK);
-    });
-    this.signal.addEventListener("abort", () => {
-      stop();
-      clearInterval(timer);
-    });
+  private look(): void {
+    this.now.value = this.clock();
   }
 
   private forget(): void {

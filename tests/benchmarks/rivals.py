@@ -1,7 +1,8 @@
 """What people do without comfy_nb, as short as it goes: run in the kernel, beside it, on the same frames.
 
-All three read the websocket in a thread per server. `Image` sets the value of an `ipywidgets.Image` for each frame;
-`Polling` does so with the newest frame every 200 ms; `Naive` sends each frame as a message to a small widget.
+Their pictures are as large as ours. All three read the websocket in a thread per server. `Image` sets the value of an
+`ipywidgets.Image` for each frame; `Polling` does so with the newest frame every 200 ms; `Naive` sends each frame as a
+message to a small widget.
 """
 
 import contextlib
@@ -51,7 +52,7 @@ class Rival:
                     self.show(message[8 + size :])
 
     def make(self) -> ipywidgets.DOMWidget:
-        return ipywidgets.Image(format="jpeg", width="240px")
+        return ipywidgets.Image(format="jpeg", layout=ipywidgets.Layout(width="92%", max_width="378px"))
 
     def show(self, picture: bytes) -> None:
         raise NotImplementedError
@@ -81,7 +82,7 @@ class Polling(Rival):
 class Sender(anywidget.AnyWidget):
     _esm = """export default { render({ model, el }) {
         const image = document.createElement("img");
-        image.width = 240;
+        image.style.cssText = "width: 92%; max-width: 378px";
         el.append(image);
         model.on("msg:custom", (_, buffers) => {
             const before = image.src;

@@ -1,4 +1,4 @@
-"""Scripted servers in a process of their own: `python -m tests.benchmarks.servers COUNT FRAMES RATE`.
+"""Scripted servers in a process of their own: `python -m tests.benchmarks.servers COUNT FRAMES RATE REST`.
 
 Prints their addresses as JSON. At the end of its input it prints when each server sent each frame, in milliseconds
 since the epoch: {number: when} for each of them.
@@ -21,7 +21,7 @@ ROOT = Path(__file__).parents[2]
 
 @dataclass
 class Stamped(Frames):
-    """Frames whose number can be read from their pixels."""
+    """Frames whose number stands at the beginning of their bytes."""
 
     sent: dict[int, float] = field(default_factory=dict)
 
@@ -30,10 +30,10 @@ class Stamped(Frames):
         return picture(number)
 
 
-def main(count: int, frames: int, rate: float) -> None:
+def main(count: int, frames: int, rate: float, rest: float) -> None:
     for number in range(frames):
         picture(number)  # made beforehand
-    scripts = [Stamped(count=frames, rate=rate) for _ in range(count)]
+    scripts = [Stamped(count=frames, rate=rate, rest=rest) for _ in range(count)]
     with contextlib.ExitStack() as stack:
         servers = [stack.enter_context(ScriptedServer(script)) for script in scripts]
         print(json.dumps([server.url for server in servers]), flush=True)
@@ -58,9 +58,13 @@ class Servers:
 
 
 @contextlib.contextmanager
-def servers(count: int, frames: int, rate: float) -> Iterator[Servers]:
-    """So many servers, each with one run of `frames` at `rate` per second for each prompt; 0 is all at once."""
-    command = [sys.executable, "-m", "tests.benchmarks.servers", str(count), str(frames), str(rate)]
+def servers(count: int, frames: int, rate: float, rest: float = 0.0) -> Iterator[Servers]:
+    """So many servers, each with one run of `frames` at `rate` per second for each prompt; 0 is all at once.
+
+    Each run ends `rest` seconds after its last frame.
+    """
+    numbers = [str(number) for number in (count, frames, rate, rest)]
+    command = [sys.executable, "-m", "tests.benchmarks.servers", *numbers]
     with subprocess.Popen(
         command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as process:
@@ -73,4 +77,4 @@ def servers(count: int, frames: int, rate: float) -> Iterator[Servers]:
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]), int(sys.argv[2]), float(sys.argv[3]))
+    main(int(sys.argv[1]), int(sys.argv[2]), *map(float, sys.argv[3:]))

@@ -41,6 +41,8 @@ class Scenario:
         return self.frames / self.rate if self.rate else 1.0
 
 
+REST = 1.0  # seconds for the last frame to be seen as such; then the final picture takes its place
+
 # Not 10: six animation frames would go into each period exactly, and one run would see one phase of them only.
 CALM = Scenario("1 x 10 fps", 1, 150, 9.7)
 FAST = Scenario("1 x 60 fps, idle kernel", 1, 480, 60)
@@ -99,7 +101,7 @@ def measure(browser: Browser, work: Path, tmp_path_factory) -> Iterator[Callable
 
 
 def run(browser: Browser, lab: str, work: Path, name: str, scenario: Scenario) -> Outcome:  # noqa: F811 - as above
-    with servers(scenario.jobs, scenario.frames, scenario.rate) as sources:
+    with servers(scenario.jobs, scenario.frames, scenario.rate, REST) as sources:
         columns = 1 if scenario.jobs == 1 else 4
         about = {"urls": sources.urls, "name": name, "workflow": rivals.WORKFLOW, "columns": columns}
         cells = [

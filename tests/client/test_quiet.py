@@ -49,6 +49,27 @@ def test_a_process_that_ran_a_job_ends_by_itself_and_printed_nothing_of_ours():
         assert run(code, server.url, json.dumps(graph())) == "(256, 256)\n"
 
 
+def test_what_is_closed_before_it_began_does_not_complain():
+    code = """
+        import gc, sys
+        import comfy_nb as cn
+        from comfy_nb.client.address import Address
+        from comfy_nb.client.client import Client
+        from comfy_nb.client.loop import get_loop
+
+        async def close_at_once(client):
+            await client.open()
+            client._start(client.reconcile(), "look")
+            await client.close()
+
+        loop = get_loop()
+        loop.run(close_at_once(Client(Address.parse(sys.argv[1]), loop))).result(20)
+        gc.collect()
+    """
+    with ScriptedServer(Frames(count=3, rate=0)) as server:
+        assert run(code, server.url) == ""
+
+
 def test_a_process_may_end_while_a_job_runs_and_the_job_goes_on():
     code = """
         import sys

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from functools import partial
 from types import SimpleNamespace
 from typing import Any
 
@@ -73,7 +74,7 @@ class Widget:
 
     def frame(self, key: str = "") -> None:
         self.count += 1
-        self.bridge.stream(key).frame({"step": self.count}, b"picture %d" % self.count)
+        self.bridge.stream(key).frame(partial(dict, step=self.count), b"picture %d" % self.count)
 
     def steps(self, key: str = "") -> list[int]:
         return [
@@ -151,7 +152,7 @@ def test_all_widgets_share_the_budget_of_messages_fairly_states_included(kernel:
     for tick in range(300):
         for widget in widgets:
             widget.frame()
-            widget.bridge.state({"tick": tick}, urgent=False)
+            widget.bridge.state(partial(dict, tick=tick), urgent=False)
         kernel.clock.run(1 / 30)
     assert kernel.messages <= 10 * MESSAGES + 10
     rates = [widget.rate(5) for widget in widgets]
@@ -181,7 +182,7 @@ def test_urgent_states_go_at_once_and_the_others_twice_a_second(kernel: Kernel):
     widget = kernel.widget()
     start = kernel.clock.now
     for tick in range(100):
-        widget.bridge.state({"tick": tick}, urgent=tick in (30, 31, 32))
+        widget.bridge.state(partial(dict, tick=tick), urgent=tick in (30, 31, 32))
         kernel.clock.run(0.05)
     at = [round((at - start) / 0.05) for at, _ in widget.states]
     assert {30, 31, 32} <= set(at)
@@ -191,8 +192,8 @@ def test_urgent_states_go_at_once_and_the_others_twice_a_second(kernel: Kernel):
 def test_a_hundred_nodes_in_a_second_are_told_ten_times(kernel: Kernel):
     widget = kernel.widget()
     for node in range(100):
-        widget.bridge.state({"node": node}, urgent=True)
-        widget.bridge.state({"node": node}, urgent=False)
+        widget.bridge.state(partial(dict, node=node), urgent=True)
+        widget.bridge.state(partial(dict, node=node), urgent=False)
         kernel.clock.run(0.01)
     kernel.clock.run(0.2)
     assert len(widget.states) <= 16
@@ -205,9 +206,9 @@ def test_the_end_sends_the_last_frame_and_then_the_final_state(kernel: Kernel):
     widget = kernel.widget()
     for _ in range(3):
         widget.frame()
-        widget.bridge.state({"status": "running"}, urgent=False)
-        widget.bridge.state({"status": "running"}, urgent=True)
-    widget.bridge.finish({"status": "succeeded"})
+        widget.bridge.state(partial(dict, status="running"), urgent=False)
+        widget.bridge.state(partial(dict, status="running"), urgent=True)
+    widget.bridge.finish(partial(dict, status="succeeded"))
     assert widget.order[-2:] == ["frame", "state"]
     assert widget.steps()[-1] == 3
     assert widget.states[-1][1] == {"status": "succeeded"}
@@ -233,7 +234,7 @@ def test_whatever_happened_the_last_frame_and_the_final_state_arrive(steps: list
             case "frame":
                 widget.frame()
             case "state" | "urgent":
-                widget.bridge.state({"number": number}, urgent=what == "urgent")
+                widget.bridge.state(partial(dict, number=number), urgent=what == "urgent")
             case "busy":
                 kernel.main.work_for(2 * pause)
             case "look" | "away":
@@ -243,7 +244,7 @@ def test_whatever_happened_the_last_frame_and_the_final_state_arrive(steps: list
             case _:
                 kernel.page.absent = what == "absent"
         kernel.clock.run(pause)
-    widget.bridge.finish({"status": "succeeded"})
+    widget.bridge.finish(partial(dict, status="succeeded"))
     assert widget.states[-1][1] == {"status": "succeeded"}
     assert widget.count == 0 or widget.steps()[-1] == widget.count
     assert len(set(widget.steps())) <= widget.count
@@ -348,7 +349,7 @@ def test_a_page_that_says_hello_is_answered_and_shown_the_newest_frame(kernel: K
 def test_a_page_that_comes_after_the_end_is_shown_the_last_frame(kernel: Kernel):
     widget = kernel.widget()
     kernel.feed(10, 1)
-    widget.bridge.finish({"status": "succeeded"})
+    widget.bridge.finish(partial(dict, status="succeeded"))
     kernel.clock.run(60)
     widget.bridge.hear({"k": "hello", "page": "b"})
     assert widget.steps()[-1] == 10
@@ -391,7 +392,7 @@ def test_the_last_frame_goes_to_hidden_pages_too(kernel: Kernel):
     widget = kernel.widget()
     widget.bridge.look("a", at=False)
     widget.frame()
-    widget.bridge.finish({"status": "succeeded"})
+    widget.bridge.finish(partial(dict, status="succeeded"))
     assert widget.steps() == [1]
 
 
@@ -421,7 +422,7 @@ def test_a_closed_bridge_sends_nothing_any_more_and_leaves_nothing_behind(kernel
     widget = kernel.widget()
     for step in (1, 2):
         widget.frame()
-        widget.bridge.state({"step": step}, urgent=False)
+        widget.bridge.state(partial(dict, step=step), urgent=False)
     widget.bridge.close()
     kernel.clock.run(10)
     assert len(widget.steps()) == len(widget.states) == 1

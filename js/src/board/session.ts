@@ -1,15 +1,14 @@
 // What one board knows, shared by all its views: made in `initialize`, kept in its closure.
 
 import type { AnyModel } from "@anywidget/types";
-import { computed, effect, type ReadonlySignal, type Signal, signal } from "@preact/signals";
+import { computed, type ReadonlySignal, type Signal, signal } from "@preact/signals";
 import { Bridge } from "../bridge";
 import { BROWSER, type Browser, Painter, type Picture } from "../painter";
 import { FINAL, isActive } from "../protocol";
+import { ticks } from "../ticks";
 import { type FrameAbout, type Opened, type Row, readSaid, type Said } from "./protocol";
 import { Thumbs } from "./thumbs";
 import { news } from "./words";
-
-const TICK = 500; // ms; times on cards are read at a glance
 
 interface Arrived extends Picture {
   readonly frame: FrameAbout;
@@ -56,7 +55,7 @@ export class BoardSession {
     this.showSheet();
     model.on("change:sheet", () => this.showSheet());
     signalOfEnd.addEventListener("abort", () => this.forget());
-    this.tick(signalOfEnd);
+    ticks(this.active, this.clock, () => this.look(), signalOfEnd);
   }
 
   /** The rows now. Reads no signal of a row: whoever needs changes reads `table`. */
@@ -252,19 +251,8 @@ export class BoardSession {
     this.sheet.value = made;
   }
 
-  private tick(end: AbortSignal): void {
-    let timer: ReturnType<typeof setInterval> | undefined;
-    const stop = effect(() => {
-      clearInterval(timer);
-      if (!this.active.value) return;
-      timer = setInterval(() => {
-        this.now.value = this.clock();
-      }, TICK);
-    });
-    end.addEventListener("abort", () => {
-      stop();
-      clearInterval(timer);
-    });
+  private look(): void {
+    this.now.value = this.clock();
   }
 
   private forget(): void {
