@@ -5,7 +5,7 @@ A cell that blocks keeps the kernel from reading its shell channel, so clicks on
 back to the kernel unopened and in order (a message that was opened would be refused the second time: its
 signature is remembered).
 
-This is the one module that touches private parts of ipykernel (6.29 to 7.4) and pyzmq. `Inbox.here()` looks
+This module and `taken` are the ones that touch private parts of ipykernel (6.29 to 7.4) and pyzmq. `Inbox.here()` looks
 for every one of them first and returns None when something is missing, as in other kernels.
 """
 # ruff: noqa: SLF001 - as said above; the kernel offers no public way
@@ -24,6 +24,8 @@ from collections.abc import Callable
 from functools import partial
 from types import FrameType
 from typing import Any
+
+from comfy_nb.kernel.taken import Taken
 
 __all__ = ["LONGEST_NAP", "Inbox", "running_kernel"]
 
@@ -63,6 +65,7 @@ class Inbox:
         self._stream = stream  # what the thread reads: the shell channel, or ipykernel 7's inner pair
         self._replies = replies  # where handlers send their replies
         self._queue: Any = getattr(kernel, "msg_queue", None)  # ipykernel 6 only: read, but not begun
+        self._taken = Taken(kernel)  # ipykernel 7: the same
         self._held: deque[Callable[[], object]] = deque()  # each hands one message back to the kernel
         self._readers = 0  # blocking waits, nested in one another
         self._lanes = 0  # awaits with a fast lane, side by side
@@ -104,6 +107,7 @@ class Inbox:
     def open(self) -> None:
         """Begin to read in the kernel's stead; each `open()` needs a `close()`."""
         self._readers += 1
+        self._handle_taken()
 
     def close(self) -> None:
         """Hand everything that was held back to the kernel, once the outermost reader has closed."""
@@ -155,6 +159,7 @@ class Inbox:
         self._wake_often()
         while frames := self._next_urgent_in_queue():
             self._handle(frames)
+        self._handle_taken()
 
     def close_lane(self) -> None:
         """Give the stream back to the kernel, once the last lane has closed."""
@@ -188,6 +193,10 @@ class Inbox:
             else:
                 queue.put_nowait(item)
         return found
+
+    def _handle_taken(self) -> None:
+        while frames := self._taken.next(lambda frames: self._kind(frames) in URGENT):
+            self._handle(frames)
 
     # One message.
 

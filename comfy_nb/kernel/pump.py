@@ -5,8 +5,6 @@ Plain waiting has dead buttons: the kernel handles a click when the cell has end
 that were queued still run afterwards, in order. Where that cannot be done (no ipykernel, another thread,
 unknown internals) both simply wait: buttons then answer when the cell has ended; the kernel's own Interrupt
 works as ever.
-
-A message that the kernel took up before the wait began is out of reach on ipykernel 7 (before 7.4).
 """
 
 from __future__ import annotations

@@ -42,6 +42,7 @@ def say(text):
 CLEAN = """
 _inbox = Inbox.here()
 assert (_inbox._readers, _inbox._lanes, len(_inbox._held)) == (0, 0, 0), vars(_inbox)
+assert _inbox._taken._handled == []
 assert _inbox._stream._recv_callback != _inbox._receive
 assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 """
