@@ -26,6 +26,7 @@ __all__ = ["REMOVED", "Reconciler"]
 log = logging.getLogger("comfy_nb")
 
 REMOVED = "cancelled while it waited in the queue"
+NOT_RUN = "cancelled before it ran"
 RESTARTED = "the server was restarted, it seems: it knows nothing of it any more, nor of any other job"
 UNKNOWN = "Whether it got the job is not known: it knows of no job at all now, as after a restart."
 DELETED = "somebody removed it from the queue before it ran"
@@ -105,13 +106,16 @@ class Reconciler:
             await self._gone(prompt)
 
     async def _gone(self, prompt: Prompt) -> None:
+        if prompt.stop_asked and prompt.run.started_at is None:
+            # Also when it may never have arrived: it was not to run, and will not.
+            why = REMOVED if prompt.doubt is None else NOT_RUN
+            self._finish(prompt, ev.Vanished(why, cancelled=True))
+            return
         forgot_all = await self._forgot_all()
         if isinstance(prompt.doubt, ConnectionFailed) and prompt.unwatched and forgot_all:
             self._finish(prompt, ev.Vanished(f"{prompt.doubt} {UNKNOWN}"))
         elif prompt.doubt is not None:
             self._finish(prompt, ev.Rejected(unreachable(prompt.doubt)))
-        elif prompt.stop_asked and prompt.run.started_at is None:
-            self._finish(prompt, ev.Vanished(REMOVED, cancelled=True))
         else:
             self._finish(prompt, ev.Vanished(_cause(prompt, forgot_all)))
 

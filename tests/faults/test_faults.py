@@ -262,6 +262,26 @@ def test_a_post_that_was_cut_off_by_a_restart_leaves_nobody_knowing(stand: Stand
         job.result(LIMIT)
 
 
+def test_a_post_and_a_stop_that_nobody_answered_are_a_job_that_was_cancelled(
+    stand: Stand, comfy: cn.Comfy
+) -> None:
+    ends_well(stand, comfy.submit(graph(1)))  # the classes are known, so the next call is the prompt's
+    blocking = comfy.submit(graph(1000))
+    until_step(blocking, 2)
+    stand.link.answer(Answer("POST /api/prompt", 0, passed_on=True))
+    stand.link.answer(Answer("POST /api/jobs", 0, passed_on=True, count=1000))
+    stand.link.answer(Answer("GET /api/queue", 503, count=6))  # so it is not seen there before it is removed
+    stand.link.copies = lambda _: 0
+    job = comfy.submit(graph(1000))
+    until(lambda: "put" in stand.story(job) and stand.link.counts["answered 0"] == 1)
+    job.interrupt()
+    until(lambda: "removed" in stand.story(job))
+    with pytest.raises(cn.JobCancelled, match="cancelled before it ran"):
+        job.result(LIMIT)
+    stand.link.forgive()
+    blocking.interrupt()
+
+
 def test_a_server_that_cannot_list_its_history_still_says_that_a_job_is_gone(
     stand: Stand, comfy: cn.Comfy
 ) -> None:
