@@ -9,18 +9,16 @@ from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from itertools import pairwise
 from typing import Literal
-from urllib.parse import urlsplit
-from urllib.request import getproxies, proxy_bypass
-
-import httpx2
+from urllib.request import getproxies
 
 from comfy_nb.client import timing
 from comfy_nb.client.address import Address
 from comfy_nb.client.credentials import queue_tells_accounts
-from comfy_nb.client.http import Http, make_client
+from comfy_nb.client.http import Http
 from comfy_nb.client.line import new_id
 from comfy_nb.client.loop import Loop, get_loop
 from comfy_nb.client.socket import Socket
+from comfy_nb.client.transport import Transport
 from comfy_nb.errors import ComfyError
 from comfy_nb.wire.fields import loads
 from comfy_nb.wire.records import parse_system_stats
@@ -104,15 +102,14 @@ def _kernel() -> list[Finding]:
 
 def _way(address: Address) -> list[Finding]:
     """Which of the environment's proxies is used."""
-    proxies = getproxies()
-    proxy = proxies.get(address.scheme) or proxies.get("all") or ""
-    if not proxy:
-        return []
-    host = urlsplit(address.display).hostname or ""
-    if address.is_loopback or proxy_bypass(host):
+    if address.proxy is not None:
+        return [
+            Finding("ok", f"goes by the proxy {address.hide(address.proxy)}, which the environment names")
+        ]
+    named = getproxies()
+    if named.get(address.scheme) or named.get("all"):
         return [Finding("ok", "goes there directly, not by the proxy that the environment names")]
-    safe = address.hide(proxy if "://" in proxy else f"http://{proxy}")
-    return [Finding("ok", f"goes by the proxy {safe}, which the environment names")]
+    return []
 
 
 def _secrecy(address: Address) -> list[Finding]:
@@ -137,16 +134,18 @@ class _Answer:
 
 
 async def _ask(address: Address, loop: Loop, route: str) -> _Answer:
-    async with make_client(address, await loop.work(address.ssl_context)) as client:
-        try:
-            await client.get(address.http(route))  # opens the connection
-            began = time.monotonic()
-            reply = await client.get(address.http(route))
-            seconds = time.monotonic() - began
-            argv = parse_system_stats(loads(reply.content)).argv
-        except (httpx2.HTTPError, ValueError) as error:
-            raise ComfyError(f"{address.display} answered once, and then not: {error}") from None
-    return _Answer(seconds, reply.headers.get("date", ""), argv)
+    transport = Transport(address, await loop.work(address.ssl_context))
+    try:
+        await transport.ask("GET", route)  # opens the connection
+        began = time.monotonic()
+        answer = await transport.ask("GET", route)
+        seconds = time.monotonic() - began
+        argv = parse_system_stats(loads(answer.body)).argv
+    except ValueError as error:
+        raise ComfyError(f"{address.display} answered once, and then not: {error}") from None
+    finally:
+        await transport.close()
+    return _Answer(seconds, answer.headers.get("Date", ""), argv)
 
 
 def _speed(address: Address, version: str, answer: _Answer) -> Finding:

@@ -8,6 +8,7 @@ import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from urllib.parse import SplitResult, parse_qs, quote, unquote, urlencode, urlsplit
+from urllib.request import getproxies, proxy_bypass
 
 from comfy_nb.client.credentials import Headers, Verify, basic, hide, make_headers, make_trust
 from comfy_nb.errors import ConnectionFailed
@@ -74,6 +75,15 @@ class Address:
             return ipaddress.ip_address(host).is_loopback
         except ValueError:
             return False
+
+    @property
+    def proxy(self) -> str | None:
+        """The proxy that the environment names for it, None if it is to be reached directly. May hold a password."""
+        proxies = getproxies()
+        proxy = proxies.get(self.scheme) or proxies.get("all")
+        if not proxy or self.is_loopback or proxy_bypass(urlsplit(self.display).hostname or ""):
+            return None
+        return proxy if "://" in proxy else f"http://{proxy}"
 
     def http(self, route: str, query: Mapping[str, str] | None = None) -> str:
         """The URL of a route such as ``/api/queue``."""

@@ -10,7 +10,8 @@ import hashlib
 import time
 
 from comfy_nb import events as ev
-from comfy_nb.client.http import Http, Unavailable
+from comfy_nb.client.exchange import Unavailable
+from comfy_nb.client.http import Http
 from comfy_nb.client.loop import Loop
 from comfy_nb.client.prompt import Prompt, Result, keys_of
 from comfy_nb.errors import ComfyError, ConnectionFailed

@@ -7,17 +7,13 @@ from __future__ import annotations
 
 import base64
 import binascii
-import logging
 import os
 import re
 import ssl
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from email.utils import mktime_tz, parsedate_tz
 from pathlib import Path
-from typing import Any
-
-import httpx2
 
 from comfy_nb.errors import ConnectionFailed
 from comfy_nb.failures import conceal
@@ -71,18 +67,9 @@ class Headers(Mapping[str, str]):
     def __len__(self) -> int:
         return len(self._fixed) + bool(self._cookies)
 
-    @property
-    def hooks(self) -> dict[str, list[Any]]:
-        """What an HTTP client calls with each request and each answer, so that cookies are sent, and kept."""
-        return {"request": [self._send], "response": [self._keep]}
-
-    async def _send(self, request: httpx2.Request) -> None:
-        request.headers.pop("Cookie", None)
-        if "Cookie" in self:
-            request.headers["Cookie"] = self["Cookie"]
-
-    async def _keep(self, response: httpx2.Response) -> None:
-        for line in response.headers.get_list("set-cookie"):
+    def keep(self, set_cookies: Iterable[str]) -> None:
+        """Take note of the Set-Cookie headers of an answer."""
+        for line in set_cookies:
             cookie, _, attributes = line.partition(";")
             name, value = _pair(cookie)
             if not _NAME.fullmatch(name) or not _KEPT.fullmatch(value):
@@ -92,14 +79,6 @@ class Headers(Mapping[str, str]):
                 kept[name] = value
                 conceal([value])
             self._cookies = kept  # a new one: another thread may be reading
-
-
-def _no_cookies(record: logging.LogRecord) -> bool:
-    return "set-cookie" not in record.getMessage().lower()
-
-
-# At DEBUG it logs the headers of answers, and with them the sessions that gateways hand out.
-logging.getLogger("httpcore2.http11").addFilter(_no_cookies)
 
 
 def _pair(cookie: str) -> tuple[str, str]:

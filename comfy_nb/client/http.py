@@ -13,40 +13,24 @@ from dataclasses import dataclass
 from typing import Any, ParamSpec, TypeVar
 from urllib.parse import quote
 
-import httpx2
-
 from comfy_nb.client.address import Address
+from comfy_nb.client.exchange import MAX_JSON, Refused, Unavailable, Upload
 from comfy_nb.client.loop import Loop
 from comfy_nb.client.timing import TIMING, Timing
 from comfy_nb.errors import ConnectionFailed, ServerError
 from comfy_nb.wire import records
 from comfy_nb.wire.messages import Json, loads
 
-__all__ = ["Capabilities", "Http", "NoAnswer", "make_client"]
+__all__ = ["Capabilities", "Http"]
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
-MB = 1 << 20
-MAX_JSON = 512 * MB  # /queue carries whole workflows, but a limit there must be
-MAX_FILE = 4096 * MB
+MAX_FILE = 4096 << 20
 BIG_JSON = 256 << 10  # bytes from which JSON is handled in a worker, off the loop thread
-CONNECT_TIMEOUT = 5.0
 OK = 200
 NOT_SUPPORTED = (404, 405)
 NOT_NOW = (429, *range(500, 600))
-
-
-class NoAnswer(ConnectionFailed):
-    """The request may have arrived, but no answer came."""
-
-
-class Unavailable(ServerError):
-    """The server, or a proxy before it, cannot answer now: 429 or 5xx."""
-
-
-class Refused(ServerError):
-    """The server, or a proxy before it, did not take the request, and will not: 401, 403 or 413."""
 
 
 @dataclass(slots=True)
@@ -60,42 +44,23 @@ class Capabilities:
     cancel: bool | None = None  # POST /api/jobs/{id}/cancel, 0.26.0 and newer
 
 
-def make_client(address: Address, tls: ssl.SSLContext | None, timing: Timing = TIMING) -> httpx2.AsyncClient:
-    """What sends requests there, by the environment's proxies unless it is this machine.
-
-    Raises `ConnectionFailed` if such a proxy cannot be used.
-    """
-    try:
-        return httpx2.AsyncClient(
-            headers=dict(address.headers),
-            event_hooks=address.headers.hooks,
-            timeout=httpx2.Timeout(timing.answer, connect=min(CONNECT_TIMEOUT, timing.answer)),
-            trust_env=not address.is_loopback,
-            # Without https none is used: an empty one trusts nobody, and the default one takes 0.1 s to load.
-            verify=tls or ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT),
-            limits=httpx2.Limits(max_connections=16),
-        )
-    except (ImportError, ValueError, httpx2.InvalidURL) as error:
-        raise ConnectionFailed(
-            f"The proxy that the environment names for {address.display} cannot be used "
-            f"({address.hide(str(error)).rstrip('.')}). Correct it, or set NO_PROXY for this host."
-        ) from None
-
-
 class Http:
     """The HTTP half of a client. All methods run on the loop thread."""
 
     def __init__(
         self, address: Address, loop: Loop, tls: ssl.SSLContext | None, timing: Timing = TIMING
     ) -> None:
+        """From any thread. Raises `ConnectionFailed` if the environment's proxy cannot be used."""
+        from comfy_nb.client.transport import Transport  # noqa: PLC0415 - takes a tenth of a second to import
+
         self.address = address
         self.can = Capabilities()
         self._loop = loop
-        self._http = make_client(address, tls, timing)
+        self._transport = Transport(address, tls, timing)
 
     async def close(self) -> None:
         """Close all connections."""
-        await self._http.aclose()
+        await self._transport.close()
 
     async def probe(self) -> Capabilities:
         """Find out what answers there. Raises `ConnectionFailed` unless it is a ComfyUI."""
@@ -118,7 +83,7 @@ class Http:
     async def post_prompt(self, body: dict[str, Any]) -> records.PromptAccepted | records.PromptRejected:
         """Queue a prompt. Raises `Unavailable` for 429 and 5xx: it may be queued all the same."""
         content = await self._dumps(body)
-        status, raw = await self._send("POST", "/prompt", content=content)
+        status, raw = await self._send("POST", "/prompt", body=content)
         if status in NOT_NOW or status in (401, 403, 413):
             kind = Unavailable if status in NOT_NOW else Refused
             raise kind(f"{self.address.display} answered POST /prompt with HTTP {status}: see its log.")
@@ -142,7 +107,7 @@ class Http:
     async def view(self, file: records.FileRef) -> bytes:
         """The bytes of an output file. Raises `ServerError` when the server does not have it."""
         query = {"filename": file.filename, "subfolder": file.subfolder, "type": file.type}
-        status, raw = await self._send("GET", "/view", params=query, limit=MAX_FILE)
+        status, raw = await self._send("GET", "/view", query=query, limit=MAX_FILE)
         if status in NOT_NOW:
             raise Unavailable(f"{self.address.display} answered GET /view with HTTP {status}.")
         if status != OK:
@@ -181,8 +146,7 @@ class Http:
 
     async def upload(self, name: str, data: bytes) -> str:
         """Put a file into the server's input folder; returns what the server calls it, with its folder."""
-        files = {"image": (name, data, "application/octet-stream")}
-        status, raw = await self._send("POST", "/upload/image", files=files)
+        status, raw = await self._send("POST", "/upload/image", body=Upload("image", name, data))
         found = await self._loads(raw) if status == OK else None
         if not isinstance(found, dict) or not isinstance(stored := found.get("name"), str):
             too_large = " (it is too large for the server)" if status == 413 else ""
@@ -195,7 +159,7 @@ class Http:
     async def saved_workflows(self) -> list[str]:
         """The names of the workflows that people saved on the server, with folders; empty if it keeps none."""
         query = {"dir": "workflows", "recurse": "true"}
-        status, raw = await self._send("GET", "/userdata", params=query)
+        status, raw = await self._send("GET", "/userdata", query=query)
         found = await self._loads(raw) if status == OK else []
         return sorted(name for name in found if isinstance(name, str)) if isinstance(found, list) else []
 
@@ -207,7 +171,7 @@ class Http:
         return raw
 
     async def _command(self, route: str, body: dict[str, Any]) -> None:
-        status, _ = await self._send("POST", route, content=await self._dumps(body))
+        status, _ = await self._send("POST", route, body=await self._dumps(body))
         if status != OK:
             raise ServerError(f"{self.address.display} answered POST {route} with HTTP {status}.")
 
@@ -217,8 +181,8 @@ class Http:
         except ValueError as error:
             raise ServerError(f"{self.address.display}: {error}") from None
 
-    async def _get(self, route: str, params: dict[str, str] | None = None) -> Json:
-        status, raw = await self._send("GET", route, params=params)
+    async def _get(self, route: str, query: dict[str, str] | None = None) -> Json:
+        status, raw = await self._send("GET", route, query=query)
         if status != OK:
             kind = Unavailable if status in NOT_NOW else ServerError
             raise kind(f"{self.address.display} answered GET {route} with HTTP {status}.")
@@ -255,41 +219,13 @@ class Http:
         route: str,
         *,
         api: str | None = None,
-        params: dict[str, str] | None = None,
-        content: bytes | None = None,
-        files: dict[str, tuple[str, bytes, str]] | None = None,
+        query: dict[str, str] | None = None,
+        body: bytes | Upload | None = None,
         limit: int = MAX_JSON,
     ) -> tuple[int, bytes]:
-        url = self.address.http((self.can.api if api is None else api) + route)
-        headers = {"Content-Type": "application/json"} if content is not None else {}
-        try:
-            async with self._http.stream(
-                method, url, params=params, content=content, files=files, headers=headers
-            ) as response:
-                return response.status_code, await self._read(response, limit)
-        except (
-            httpx2.ConnectError,
-            httpx2.ConnectTimeout,
-            httpx2.UnsupportedProtocol,
-            httpx2.InvalidURL,
-        ) as error:
-            raise ConnectionFailed(_not_there(self.address, error)) from None
-        except (httpx2.TransportError, OSError) as error:
-            raise NoAnswer(
-                f"{self.address.display} did not answer {method} {route} ({self.address.hide(_why(error))})."
-            ) from None
-
-    async def _read(self, response: httpx2.Response, limit: int) -> bytes:
-        chunks: list[bytes] = []
-        size = 0
-        async for chunk in response.aiter_bytes():
-            size += len(chunk)
-            if size > limit:
-                raise ServerError(
-                    f"{self.address.display} sent more than {limit // MB} MB in one answer: refused."
-                )
-            chunks.append(chunk)
-        return b"".join(chunks)
+        way = (self.can.api if api is None else api) + route
+        answer = await self._transport.ask(method, way, query=query, body=body, limit=limit)
+        return answer.status, answer.body
 
     async def _loads(self, raw: bytes) -> Json:
         try:
@@ -301,32 +237,7 @@ class Http:
         return (await self._loop.work(json.dumps, body, allow_nan=False)).encode()
 
 
-def _not_there(address: Address, error: Exception) -> str:
-    why = address.hide(_why(error))
-    if "CERTIFICATE_VERIFY_FAILED" in why:
-        reason = why.partition("certificate verify failed: ")[2].partition(" (_ssl")[0] or why
-        return (
-            f'The certificate of {address.display} is not trusted ({reason}). Pass verify="ca.pem", your authority\'s '
-            "certificate, to connect(); verify=False would trust anybody."
-        )
-    if "WRONG_VERSION_NUMBER" in why:
-        return f"{address.display} does not speak TLS: try http:// in place of https://."
-    return (
-        f"No ComfyUI answers at {address.display} ({why}). Start it there, give its address to "
-        "connect(), or try comfy_nb.demo(), which needs none."
-    )
-
-
 def _numbers(version: str) -> tuple[int, ...]:
     """A version as numbers; nothing, which is older than everything, if it is none."""
     found = re.match(r"v?(\d+)\.(\d+)\.(\d+)", version)
     return tuple(map(int, found.groups())) if found else ()
-
-
-def _why(error: Exception) -> str:
-    text = re.sub(r"^\[Errno -?\d+\] ", "", str(error)) or type(error).__name__
-    return (
-        "connection refused"
-        if "refused" in text.lower() or "all connection attempts failed" in text.lower()
-        else text
-    )

@@ -15,7 +15,8 @@ from typing import Any
 
 from comfy_nb import events as ev
 from comfy_nb.client.catalog import Catalog
-from comfy_nb.client.http import Http, NoAnswer, Refused
+from comfy_nb.client.exchange import NoAnswer, Refused
+from comfy_nb.client.http import Http
 from comfy_nb.client.line import Line
 from comfy_nb.client.prompt import Prompt
 from comfy_nb.client.timing import Timing

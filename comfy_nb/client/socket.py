@@ -171,7 +171,7 @@ class Socket:
             self._address.websocket(self.client_id, self.api),
             additional_headers=dict(self._address.headers),
             ssl=self._tls,
-            proxy=None if self._address.is_loopback else True,
+            proxy=self._address.proxy,
             compression=None,
             max_size=self._max_message,
             open_timeout=self._timing.open,

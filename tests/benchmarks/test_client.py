@@ -17,7 +17,7 @@ import uuid
 from collections.abc import Callable
 from pathlib import Path
 
-import httpx2
+import aiohttp
 import psutil
 import pytest
 import websockets
@@ -63,38 +63,37 @@ class Bare:
 
 
 class OnOurLibraries:
-    """The same on httpx2 and asyncio, which is what those two cost."""
+    """The same on aiohttp and asyncio, which is what those two cost."""
 
     def __init__(self, url: str) -> None:
         self._url, self._id = url, uuid.uuid4().hex
         self._runner = asyncio.Runner()
-        self._http = httpx2.AsyncClient(base_url=url, trust_env=False)
-        self._socket = self._runner.run(self._connected())
+        self._http, self._socket = self._runner.run(self._connected())
 
-    async def _connected(self) -> websockets.ClientConnection:
-        return await websockets.connect(
-            f"ws{self._url.removeprefix('http')}/ws?clientId={self._id}", proxy=None
-        )
+    async def _connected(self) -> tuple[aiohttp.ClientSession, websockets.ClientConnection]:
+        address = f"ws{self._url.removeprefix('http')}/ws?clientId={self._id}"
+        return aiohttp.ClientSession(self._url), await websockets.connect(address, proxy=None)
 
     def run(self) -> Image.Image:
         return self._runner.run(self._job())
 
     async def _job(self) -> Image.Image:
-        posted = await self._http.post("/prompt", json={"prompt": WORKFLOW, "client_id": self._id})
-        prompt_id = posted.json()["prompt_id"]
+        async with self._http.post("/prompt", json={"prompt": WORKFLOW, "client_id": self._id}) as posted:
+            prompt_id = (await posted.json())["prompt_id"]
         async for message in self._socket:
             if isinstance(message, str):
                 heard = json.loads(message)
                 if heard["type"] == "executing" and heard["data"]["node"] is None:
                     break
-        history = (await self._http.get(f"/history/{prompt_id}")).json()
-        [reference] = history[prompt_id]["outputs"]["9"]["images"]
-        return Image.open(io.BytesIO((await self._http.get("/view", params=reference)).content))
+        async with self._http.get(f"/history/{prompt_id}") as told:
+            [reference] = (await told.json())[prompt_id]["outputs"]["9"]["images"]
+        async with self._http.get("/view", params=reference) as file:
+            return Image.open(io.BytesIO(await file.read()))
 
     def close(self) -> None:
         async def end() -> None:
             await self._socket.close()
-            await self._http.aclose()
+            await self._http.close()
 
         self._runner.run(end())
         self._runner.close()
@@ -118,7 +117,7 @@ def test_a_trivial_job_beside_a_bare_loop():
             rounds = [[timed(run) for run in runs] for _ in range(220)][20:]
     base, library, mine = (1000 * statistics.median(times) for times in zip(*rounds, strict=True))
     print(
-        f"\ntrivial job, submit -> PIL: bare loop {base:.1f} ms, the same on httpx2 and asyncio {library:.1f} ms, "
+        f"\ntrivial job, submit -> PIL: bare loop {base:.1f} ms, the same on aiohttp and asyncio {library:.1f} ms, "
         f"ours {mine:.1f} ms: {mine / base:.2f} and {mine / library:.2f} x"
     )
     budget("a trivial job", mine / base, RATIO, "x the bare loop")
