@@ -7,12 +7,14 @@ long as somebody holds their `Blob`.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import tempfile
 import threading
 import weakref
 from collections import OrderedDict
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
@@ -48,7 +50,12 @@ class Blob:
 
 
 class Store:
-    """Bytes under caps: `steps` and `outputs` in memory, `spill` on disk, all in bytes. Thread-safe."""
+    """Bytes under caps: `steps` and `outputs` in memory, `spill` on disk, all in bytes. Thread-safe.
+
+    What leaves memory goes to the disk in files of many blobs, as one file for each takes longer than the blob itself.
+    A file goes when none of its blobs is wanted any more. No lock is held while the disk works, but for one that only
+    those wait for who have something to write too.
+    """
 
     def __init__(self, *, steps: int = 64 * MB, outputs: int = 128 * MB, spill: int = 4096 * MB) -> None:
         self.caps: dict[Kind, int] = {"steps": steps, "outputs": outputs}
@@ -57,10 +64,12 @@ class Store:
         self.on_disk = 0
         self._memory: dict[Kind, OrderedDict[int, bytes]] = {"steps": OrderedDict(), "outputs": OrderedDict()}
         self._kind: dict[int, Kind] = {}
-        self._files: OrderedDict[int, int] = OrderedDict()
+        self._places: dict[int, _Place] = {}
+        self._files: OrderedDict[Path, _File] = OrderedDict()
         self._next = 0
         # Re-entrant: a finalizer may run discard() in the middle of any of our own lines.
         self._lock = threading.RLock()
+        self._writing = threading.Lock()
         self._folder: Path | None = None
 
     def put(self, data: bytes, kind: Kind) -> Blob:
@@ -69,12 +78,19 @@ class Store:
         Raises OSError if the disk does not take what must go there; what was kept before still is.
         """
         with self._lock:
-            key, self._next = self._next, self._next + 1
-            self._kind[key] = kind
-            self._remember(key, data)
-            blob = Blob(self, key, len(data))
+            blob = self._remember(data, kind)
+        try:
             self._shrink(kind)
-            return blob
+        except OSError:
+            blob.free()
+            raise
+        return blob
+
+    def put_in_memory(self, data: bytes, kind: Kind) -> Blob | None:
+        """As `put`, but None, and nothing kept, if something had to go to the disk for it. Never waits for the disk."""
+        with self._lock:
+            fits = self.in_memory[kind] + len(data) <= self.caps[kind]
+            return self._remember(data, kind) if fits else None
 
     def get(self, key: int) -> bytes:
         """The bytes under `key`; recently read ones stay in memory longest."""
@@ -83,12 +99,15 @@ class Store:
             if kind is not None and (data := self._memory[kind].get(key)) is not None:
                 self._memory[kind].move_to_end(key)
                 return data
-            if kind is None or key not in self._files:
+            if (place := self._places.get(key)) is None:
                 raise OutputError(
                     f"These bytes are not kept any more: the {self.spill_cap // MB} MB of disk for results are full. "
                     "Save what you need earlier, or raise the cap with comfy_nb.configure(spill=…)."
                 )
-            return self._path(key).read_bytes()
+            file = place.path.open("rb")  # from here on it may be removed
+        with file:
+            file.seek(place.start)
+            return file.read(place.size)
 
     def discard(self, key: int) -> None:
         """Let the bytes under `key` go. Unknown keys are ignored."""
@@ -96,53 +115,109 @@ class Store:
             kind = self._kind.pop(key, None)
             if kind is None:
                 return
-            data = self._memory[kind].pop(key, None)
-            if data is not None:
+            if (data := self._memory[kind].pop(key, None)) is not None:
                 self.in_memory[kind] -= len(data)
-            self._forget_file(key)
+            if (place := self._places.pop(key, None)) is not None:
+                keys = self._files[place.path].keys
+                keys.remove(key)
+                if not keys:
+                    self._remove(place.path)
 
-    def _remember(self, key: int, data: bytes) -> None:
-        kind = self._kind[key]
+    def _remember(self, data: bytes, kind: Kind) -> Blob:
+        key, self._next = self._next, self._next + 1
+        self._kind[key] = kind
         self._memory[kind][key] = data
         self.in_memory[kind] += len(data)
+        return Blob(self, key, len(data))
 
     def _shrink(self, kind: Kind) -> None:
-        while self.in_memory[kind] > self.caps[kind] and self._memory[kind]:
-            key, data = next(iter(self._memory[kind].items()))
-            if len(data) > self.spill_cap:
-                self.discard(key)
-                continue
-            self._spill(key, data)
-            if self._memory[kind].pop(key, None) is not None:
-                self.in_memory[kind] -= len(data)
-            else:  # discarded while it was written
-                self._forget_file(key)
+        with self._writing:
+            while batch := self._batch(kind):
+                self._spill(batch, kind)
 
-    def _spill(self, key: int, data: bytes) -> None:
-        while (
-            self.on_disk + len(data) > self.spill_cap
-            and (oldest := next(iter(self._files), None)) is not None
-        ):
-            self.discard(oldest)
-        self._files[key] = len(data)
-        self.on_disk += len(data)
+    def _batch(self, kind: Kind) -> dict[int, bytes]:
+        """The least recently used, so many that there is room for some time; nothing if all is within the cap."""
+        with self._lock:
+            over = self.in_memory[kind] - self.caps[kind]
+            batch: dict[int, bytes] = {}
+            size = 0
+            for key, data in list(self._memory[kind].items()):
+                if over <= 0 or size >= over + self.caps[kind] // 8:
+                    break
+                if len(data) > self.spill_cap:
+                    self.discard(key)
+                    over -= len(data)
+                elif size + len(data) <= self.spill_cap:
+                    batch[key] = data
+                    size += len(data)
+                else:
+                    break
+            return batch
+
+    def _spill(self, batch: dict[int, bytes], kind: Kind) -> None:
+        size = sum(map(len, batch.values()))
+        with self._lock:
+            while self._files and self.on_disk + size > self.spill_cap:
+                self._drop(next(iter(self._files)))
+            path, self._next = self._make_folder() / str(self._next), self._next + 1
         try:
-            self._path(key).write_bytes(data)
+            with path.open("wb") as file:
+                file.writelines(batch.values())
         except OSError:
-            self._forget_file(key)
+            _unlink(path)
             raise
+        with self._lock:
+            self._files[path] = _File(size, set())
+            self.on_disk += size
+            start = 0
+            for key, data in batch.items():
+                if (
+                    self._memory[kind].pop(key, None) is not None
+                ):  # else it was discarded while it was written
+                    self.in_memory[kind] -= len(data)
+                    self._places[key] = _Place(path, start, len(data))
+                    self._files[path].keys.add(key)
+                start += len(data)
+            if not self._files[path].keys:
+                self._remove(path)
 
-    def _forget_file(self, key: int) -> None:
-        size = self._files.pop(key, None)
-        if size is not None:
-            self.on_disk -= size
-            self._path(key).unlink(missing_ok=True)
+    def _drop(self, path: Path) -> None:
+        """Forget a file and the blobs in it."""
+        for key in self._files[path].keys:
+            del self._places[key], self._kind[key]
+        self._remove(path)
 
-    def _path(self, key: int) -> Path:
+    def _remove(self, path: Path) -> None:
+        self.on_disk -= self._files.pop(path).size
+        _unlink(path)
+
+    def _make_folder(self) -> Path:
         if self._folder is None:
             self._folder = Path(tempfile.mkdtemp(prefix="comfy_nb-"))
             weakref.finalize(self, _remove, self._folder, os.getpid())
-        return self._folder / str(key)
+        return self._folder
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Where on the disk the bytes of a blob are."""
+
+    path: Path
+    start: int
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class _File:
+    """A file of many blobs: its size in bytes, and those that are still wanted."""
+
+    size: int
+    keys: set[int]
+
+
+def _unlink(path: Path) -> None:
+    with contextlib.suppress(OSError):  # on Windows, while it is read: then it goes with the folder
+        path.unlink()
 
 
 def _remove(folder: Path, owner: int) -> None:

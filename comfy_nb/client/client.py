@@ -23,7 +23,7 @@ from comfy_nb.client.collect import collect, collect_frame, is_output_frame
 from comfy_nb.client.http import Http
 from comfy_nb.client.line import Line, new_id
 from comfy_nb.client.loop import Loop
-from comfy_nb.client.prompt import Frame, Prompt
+from comfy_nb.client.prompt import Prompt
 from comfy_nb.client.reconcile import Reconciler
 from comfy_nb.client.sending import Sender
 from comfy_nb.client.socket import MAX_MESSAGE
@@ -266,16 +266,29 @@ class Client:
         if prompt.wants_previews:
             for event in prompt.hear(message):
                 if isinstance(event, ev.Preview):
-                    self._start(self._keep(prompt, event), "step")
+                    self._keep(prompt, event)
 
-    async def _keep(self, prompt: Prompt, preview: ev.Preview) -> None:
-        """Keep a frame for the step history."""
-        async with prompt.keeping:  # one after another: of two workers the second may be done first
-            blob = await self._loop.work(get_store().put, preview.image, "steps")
-            if prompt.wants_previews:  # not turned off meanwhile
-                prompt.frames.append(
-                    Frame(preview.node_id, preview.step, preview.of, preview.media_type, blob)
-                )
+    def _keep(self, prompt: Prompt, preview: ev.Preview) -> None:
+        """Keep a frame for the step history; after some time, if older bytes must go to the disk first."""
+        blob = None if prompt.unkept else get_store().put_in_memory(preview.image, "steps")
+        if blob is not None:
+            prompt.keep(preview, blob)
+            return
+        prompt.unkept.append(preview)
+        if len(prompt.unkept) == 1:
+            self._start(self._keep_rest(prompt), "steps")
+
+    async def _keep_rest(self, prompt: Prompt) -> None:
+        async with prompt.keeping:
+            while prompt.unkept:
+                preview = prompt.unkept[0]
+                try:
+                    blob = await self._loop.work(get_store().put, preview.image, "steps")
+                except OSError as error:
+                    log.info("comfy_nb: a step of %s is not kept: %s", prompt.id, error)
+                else:
+                    prompt.keep(preview, blob)
+                prompt.unkept.popleft()  # only now: those that come meanwhile stay behind it
 
     def _queue_moved(self) -> None:
         self.queue_moves += 1

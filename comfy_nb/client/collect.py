@@ -43,7 +43,7 @@ async def collect(
                 continue
             try:
                 data = await _fetch(file, http, patience or 0.0)
-                blob, problem = await loop.work(get_store().put, data, "outputs"), ""
+                blob, problem = await _stored(data, loop), ""
             except (ComfyError, OSError) as error:  # OSError: the disk that the store spills to
                 if patience is None:
                     continue
@@ -64,11 +64,16 @@ async def collect_frame(prompt: Prompt, message: PreviewImage | PreviewWithMetad
     async with prompt.collecting:
         name = hashlib.sha256(message.image).hexdigest()[:16] + ".png"
         key = (node_id, FileRef(name, "", "websocket", None), len(prompt.results))
-        blob = await loop.work(get_store().put, message.image, "outputs")
+        blob = await _stored(message.image, loop)
         result = Result(
             len(prompt.results), node_id, prompt.shown(node_id), name, "image/png", "image", False, blob=blob
         )
         prompt.add(key, result)
+
+
+async def _stored(data: bytes, loop: Loop) -> Blob:
+    store = get_store()
+    return store.put_in_memory(data, "outputs") or await loop.work(store.put, data, "outputs")
 
 
 def _text(prompt: Prompt, output: NodeOutput, place: int) -> Result:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -85,6 +86,7 @@ class Prompt:
     settling: bool = False
     collecting: asyncio.Lock = field(default_factory=asyncio.Lock)
     keeping: asyncio.Lock = field(default_factory=asyncio.Lock)
+    unkept: deque[ev.Preview] = field(default_factory=deque[ev.Preview])  # frames that wait for the disk
     _keys: dict[ResultKey, int] = field(default_factory=dict[ResultKey, int])
     _listeners: list[Listener] = field(default_factory=list[Listener])
 
@@ -119,6 +121,12 @@ class Prompt:
         for frame in self.frames:
             frame.blob.free()
         self.frames.clear()
+
+    def keep(self, preview: ev.Preview, blob: Blob) -> None:
+        """Add a frame to the step history, unless previews were turned off meanwhile."""
+        if self.wants_previews:
+            frame = Frame(preview.node_id, preview.step, preview.of, preview.media_type, blob)
+            self.frames.append(frame)
 
     def rename_file(self, name: str, stored: str) -> None:
         """Go by what the server calls an uploaded file."""

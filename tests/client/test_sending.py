@@ -207,14 +207,20 @@ def test_a_frame_may_be_late_doubled_or_foreign_and_the_picture_is_right():
 
 
 def test_frames_are_kept_in_order_however_long_each_takes_to_store(monkeypatch):
-    put = get_store().put
+    store = get_store()
+    put, put_in_memory = store.put, store.put_in_memory
 
     def slow_for_every_second(image: bytes, kind: Kind) -> Blob:
         if kind == "steps" and read_stamp(image).number % 2 == 0:
             time.sleep(0.02)  # in a worker
         return put(image, kind)
 
-    monkeypatch.setattr(get_store(), "put", slow_for_every_second)
+    def full_now_and_then(image: bytes, kind: Kind) -> Blob | None:
+        full = kind == "steps" and read_stamp(image).number % 5 == 2
+        return None if full else put_in_memory(image, kind)
+
+    monkeypatch.setattr(store, "put", slow_for_every_second)
+    monkeypatch.setattr(store, "put_in_memory", full_now_and_then)
     with connected(Frames(count=12, rate=0)) as (_, comfy):
         job = comfy.submit(graph())
         job.result(LIMIT)

@@ -77,6 +77,49 @@ def test_over_the_disks_cap_the_oldest_are_dropped_and_say_so() -> None:
     assert (second.data, third.data, store.on_disk) == (b"2222", b"3333", 8)
 
 
+def test_what_goes_to_disk_goes_together_and_leaves_room_for_more() -> None:
+    store = Store(steps=80)
+    blobs = [store.put(bytes([digit]) * 4, "steps") for digit in range(21)]
+    assert (store.in_memory["steps"], store.on_disk, files(store)) == (68, 16, 1)
+    assert [set(blob.data) for blob in blobs] == [{digit} for digit in range(21)]
+    del blobs[:3]
+    assert (store.on_disk, files(store)) == (16, 1)  # one of the four is wanted still
+    del blobs[0]
+    assert (store.on_disk, files(store)) == (0, 0)
+
+
+def test_into_memory_or_not_at_all() -> None:
+    store = Store(steps=10)
+    first, second = store.put_in_memory(b"1111", "steps"), store.put_in_memory(b"2222", "steps")
+    assert store.put_in_memory(b"333", "steps") is None
+    assert (first.data, second.data, store.in_memory["steps"], len(store._kind)) == (b"1111", b"2222", 8, 2)
+    assert store._folder is None
+
+
+def test_nobody_waits_for_somebody_elses_disk(monkeypatch: pytest.MonkeyPatch) -> None:
+    store = Store(steps=8, outputs=8)
+    old = [store.put(b"1111", "steps") for _ in range(2)]
+    slow, done = threading.Event(), threading.Event()
+    opened = Path.open
+
+    def slowly(path: Path, mode: str) -> object:
+        slow.set()
+        assert done.wait(10)
+        return opened(path, mode)
+
+    monkeypatch.setattr(Path, "open", slowly)
+    writer = threading.Thread(target=store.put, args=(b"2222", "steps"))
+    writer.start()
+    assert slow.wait(10)
+    assert store.put_in_memory(b"3333", "outputs").data == b"3333"
+    assert old[0].data == b"1111", "which is being written"
+    old[1].free()
+    done.set()
+    writer.join(10)
+    monkeypatch.undo()
+    assert old[0].data == b"1111"
+
+
 def test_bytes_are_let_go_with_the_last_handle() -> None:
     store = Store(steps=4)
     kept, spilt = store.put(b"1111", "steps"), store.put(b"2222", "steps")
@@ -115,7 +158,7 @@ def test_a_full_disk_loses_nothing_that_was_kept(monkeypatch: pytest.MonkeyPatch
         store.put(b"2222", "steps")
     gc.collect()
     assert old.data == b"1111"
-    assert (store.in_memory["steps"], store.on_disk, store._files) == (4, 0, {})
+    assert (store.in_memory["steps"], store.on_disk, store._files, len(store._kind)) == (4, 0, {}, 1)
 
 
 def test_configure_sets_the_process_wide_caps() -> None:
@@ -153,12 +196,12 @@ def test_any_use_stays_within_the_caps_and_the_books_balance(
 ) -> None:
     store = Store(steps=memory, spill=disk)
     blobs: list[tuple[Blob, bytes]] = []
-    most = 0  # what was held at once: only where that was too much may something be dropped
+    most = 0  # what there was at once: only where that was too much may something be dropped
     for index, (action, number) in enumerate(actions):
         if action == "put":
             data = bytes([index]) * number
+            most = max(most, store.in_memory["steps"] + store.on_disk + number)
             blobs.append((store.put(data, "steps"), data))
-            most = max(most, sum(blob.size for blob, _ in blobs))
         elif blobs and action == "read":
             blob, data = blobs[number % len(blobs)]
             try:
@@ -168,9 +211,11 @@ def test_any_use_stays_within_the_caps_and_the_books_balance(
         elif blobs:
             del blobs[number % len(blobs)]
         assert store.in_memory["steps"] == sum(map(len, store._memory["steps"].values())) <= memory
-        assert store.on_disk == sum(store._files.values()) <= disk
+        assert store.on_disk == sum(file.size for file in store._files.values()) <= disk
         assert files(store) == len(store._files)
-        assert set(store._kind) == set(store._memory["steps"]) | set(store._files)
+        assert all(file.keys for file in store._files.values())
+        assert set(store._kind) == set(store._memory["steps"]) | set(store._places)
+        assert set(store._places) == {key for file in store._files.values() for key in file.keys}
 
 
 def test_many_threads_at_once() -> None:
