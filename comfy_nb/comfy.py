@@ -329,7 +329,7 @@ def connect(
     (user and password), `cookies`. `verify` is whom to trust on https: the system's authorities, the file or folder
     of your own, an `ssl.SSLContext`, or False for anybody. `user` is your id on a server with --multi-user.
     `comfy_key` is your Comfy account's API key, which goes with each job for nodes of partners. The environment's
-    proxies are used, except for this machine. `preview` is what jobs ask for by default: "auto",
+    proxies (http and https ones) are used, except for this machine. `preview` is what jobs ask for by default: "auto",
     "latent2rgb", "taesd", "none", or "default" for the server's own setting. `name` goes with each job, beside its
     title, so that people who share a server find their own: everybody on that server can read both.
     `max_message` bounds one message of the websocket, in bytes. Raises `ConnectionFailed` with one sentence if no
