@@ -1,9 +1,9 @@
 """How fast the frames of one stream may go: credit by round trip. Pure: the caller says what time it is.
 
-Pages acknowledge what they have painted every 400 ms, for whoever hears it costs the page more than a frame, and say
-how long they held the acknowledgement back; the rest is the round trip. As many frames are in flight as one round trip
-takes, at most six, none counted for longer than 150 ms. A round trip that grows lowers the rate, down to one frame at a
-time; one that does not raises it.
+Pages acknowledge what they have painted every 350 to 450 ms, for whoever hears it costs the page more than a frame, and
+say how long they held the acknowledgement back; the rest is the round trip. As many frames are in flight as one round
+trip takes, at most six, none counted for longer than 150 ms. A round trip that grows lowers the rate, down to one frame
+at a time; one that does not raises it.
 
 Acknowledgements are read by the kernel's main thread, so they stop while a cell is busy. `MainThread` tells that from
 a page that has gone: it asks the main thread for an answer now and then. While that gives none, frames go without
@@ -23,7 +23,7 @@ SLOWEST = 0.2  # frames per second to a page that is gone, as far as can be told
 RETURN = 10.0  # frames per second to begin with when a page answers again
 IN_FLIGHT = 6  # frames of one stream
 OLDEST = 0.150  # seconds that a frame counts as in flight
-ACK_EVERY = 0.400  # seconds; pages hold their acknowledgements back for that long at most (js/src/bridge.ts)
+ACK_EVERY = 0.450  # seconds; pages hold their acknowledgements back for that long at most (js/src/bridge.ts)
 PATIENCE = 0.200  # seconds beyond two round trips and ACK_EVERY; then an acknowledgement is overdue
 HALVED_EVERY = 0.5  # seconds
 

@@ -26,7 +26,7 @@ MESSAGES = 120.0  # per second from one kernel; JupyterLab keeps up with about 1
 BURST = 6  # of them at once
 # Frames on their way, of all lanes together: what pages take in so many seconds, and at least so many. How many they
 # take is not known at first.
-AHEAD, LEAST_AHEAD, FIRST_AHEAD = 0.15, 4, 12
+AHEAD, LEAST_AHEAD, FIRST_AHEAD = 0.10, 4, 12
 LOOK_AGAIN = 0.02  # seconds; an acknowledgement that comes before is a reason to look, too
 LONGEST_DEBT = 0.5  # seconds that the others wait at most while messages go out of turn
 

@@ -1,7 +1,8 @@
 // The page's half of the bridge: speaks for all views of one model. Shared by all widgets.
 //
 //   new Bridge(model, signal, hear)   in `initialize`; says hello, gives every message to `hear`
-//   bridge.seen(frame)                a frame is on the screen: acknowledged soon, with all others of this page
+//   bridge.arrived(frame)             a frame has come
+//   bridge.seen(frame)                it is on the screen: acknowledged soon, with all others of this page
 //   bridge.looks(view, at)            what a view shows: everything, nothing, or the streams with these keys
 //   bridge.send(content)              anything else, at once
 
@@ -22,8 +23,11 @@ export type Sight = boolean | readonly string[];
 
 const EVERY = 100; // ms between two words of one kind; they go by the shell channel, which has better things to do
 // ms between two acknowledgements while frames flow: the kernel is busy and idle again for each, and JupyterLab draws
-// that in places enough to hold up a frame.
-const SELDOM = 400;
+// that in places enough to hold up a frame. It also takes the line for 80 ms, as JupyterLab's server leaves Nagle's
+// algorithm on (RFC 896): "idle" waits for TCP's delayed acknowledgement of "busy", and a frame for that of "idle". So
+// one that is due goes as a frame arrives, which is as long as can be before the next one; or late, if none arrives.
+const SELDOM = 350;
+const LATEST = 450;
 
 /** What is to be acknowledged to one kernel, by all widgets of this page together. */
 interface Acks {
@@ -51,6 +55,7 @@ function acksOf(stream: string): Acks {
 }
 
 function acknowledge(acks: Acks): void {
+  clearTimeout(acks.timer);
   acks.timer = undefined;
   const now = performance.now();
   acks.last = now;
@@ -110,7 +115,13 @@ export class Bridge {
     if (!this.signal.aborted && !post(this.model, content)) this.life.value = "gone";
   }
 
-  /** A frame is on the screen. Told within 100 ms, in one message for all widgets of this page. */
+  /** A frame has come, which is the time to tell of those before it. */
+  arrived({ s }: Numbered): void {
+    const acks = acksOf(s);
+    if (acks.painted.size > 0 && performance.now() - acks.last >= SELDOM) acknowledge(acks);
+  }
+
+  /** A frame is on the screen. Told within 450 ms, in one message for all widgets of this page. */
   seen({ s, n }: Numbered): void {
     if (this.signal.aborted) return;
     const acks = acksOf(s);
@@ -120,7 +131,7 @@ export class Bridge {
     }
     const now = performance.now();
     acks.painted.set(s, [n, now]);
-    acks.timer ??= setTimeout(() => acknowledge(acks), now - acks.last > 2 * SELDOM ? EVERY : SELDOM);
+    acks.timer ??= setTimeout(() => acknowledge(acks), now - acks.last > 2 * SELDOM ? EVERY : LATEST);
   }
 
   /** A view shows other streams than before. Python hears of what all views show together, every 100 ms at most. */

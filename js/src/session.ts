@@ -114,6 +114,7 @@ export class Session {
   private hear(content: unknown, buffers: readonly DataView[]): void {
     const message = readMessage(content);
     if (message?.k === "frame" && buffers[0] !== undefined) {
+      this.bridge.arrived(message);
       this.painter.put({ n: message.n, bytes: buffers[0], frame: message, order: ++this.order });
     } else if (message?.k === "output") {
       this.hold(message, buffers[0]);

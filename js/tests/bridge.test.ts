@@ -51,7 +51,7 @@ test("a host that refuses what it is given has let go of the kernel", () => {
   expect(bridge.life.value).toBe("gone");
 });
 
-test("painted frames are told soon at first, then every 400 ms, the newest at last", () => {
+test("painted frames are told soon at first, then now and then, the newest at last", () => {
   const told: number[] = [];
   const began = performance.now();
   for (let n = 1; n <= 60; n++) {
@@ -59,11 +59,28 @@ test("painted frames are told soon at first, then every 400 ms, the newest at la
     vi.advanceTimersByTime(1000 / 60);
     if (model.said("seen").length > told.length) told.push(Math.round(performance.now() - began));
   }
-  vi.advanceTimersByTime(400);
+  vi.advanceTimersByTime(550);
   const seen = model.said("seen");
-  expect(told).toEqual([expect.closeTo(110, -2), expect.closeTo(520, -2), expect.closeTo(930, -2)]);
-  expect(seen).toHaveLength(4);
+  expect(told).toEqual([expect.closeTo(110, -2), expect.closeTo(580, -2)]);
+  expect(seen).toHaveLength(3);
   expect(seen.at(-1)).toMatchObject({ at: { [frame(1).s]: [60, expect.any(Number)] } });
+  expect(vi.getTimerCount()).toBe(0);
+});
+
+test("of frames that come, the painted ones before are told at once, if they are due", () => {
+  const told: number[] = [];
+  const began = performance.now();
+  for (let n = 1; n <= 10; n++) {
+    bridge.arrived(frame(n));
+    if (model.said("seen").length > told.length) told.push(Math.round(performance.now() - began));
+    vi.advanceTimersByTime(20);
+    bridge.seen(frame(n));
+    vi.advanceTimersByTime(70);
+  }
+  expect(told).toEqual([90, 450, 810]); // every 350 ms or so, and only as a frame arrives
+  expect(model.said("seen")[1]).toEqual({ k: "seen", at: { [frame(1).s]: [5, 70] } });
+  vi.advanceTimersByTime(550);
+  expect(model.said("seen").at(-1)).toEqual({ k: "seen", at: { [frame(1).s]: [10, expect.any(Number)] } });
   expect(vi.getTimerCount()).toBe(0);
 });
 

@@ -227,6 +227,7 @@ export class BoardSession {
   }
 
   private frame(frame: FrameAbout, bytes: DataView | undefined): void {
+    this.bridge.arrived(frame);
     const row = this.rows.get(frame.key)?.peek();
     // A frame may come before the row that says that the job runs, never after the one that says it has ended.
     if (bytes === undefined || row === undefined || FINAL.has(row.status) || !row.previews) return;

@@ -2,7 +2,7 @@ import { useEffect, useRef } from "preact/hooks";
 import type { Session } from "../session";
 import { caption, placeholder } from "../words";
 
-/** The picture as it forms: a canvas that the painter draws to. */
+/** The picture as it forms: an image that the painter fills. */
 export function Live({ session, hidden }: { session: Session; hidden: boolean }) {
   const image = useRef<HTMLImageElement>(null);
   useEffect(() => (image.current ? session.painter.attach(image.current) : undefined), [session]);
