@@ -93,6 +93,14 @@ describe("while it runs", () => {
     expect(model.said("seen")).toEqual([{ k: "seen", at: { "a:1": [1, expect.any(Number)] } }]);
   });
 
+  test("a picture is acknowledged as the next one comes", async () => {
+    mount();
+    await frame({ s: "calm:1", n: 1 });
+    expect(model.said("seen")).toEqual([]);
+    says({ k: "frame", s: "calm:1", n: 2, node: "3", of: 20 }, bytes(2));
+    expect(model.said("seen")).toEqual([{ k: "seen", at: { "calm:1": [1, expect.any(Number)] } }]);
+  });
+
   test("a state that comes after the frame has the last word", async () => {
     mount();
     await frame({ step: 12, progress: 0.58 });

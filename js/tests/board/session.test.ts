@@ -71,6 +71,17 @@ test("a frame is drawn to its own card, and acknowledged", async () => {
   expect(model.said("seen")).toHaveLength(1);
 });
 
+test("a frame is acknowledged as the next one comes, whichever job that is of", async () => {
+  all(running(1), running(2));
+  const says = (i: number) => model.says({ k: "frame", s: `calm:${i}`, i, n: 1, a: 1, b: 20, p: 0.3 }, bytes(i));
+  says(1);
+  session.liveOf(1).value?.painter.attach(new Image());
+  await browser.frame();
+  expect(model.said("seen")).toEqual([]);
+  says(2);
+  expect(model.said("seen")).toEqual([{ k: "seen", at: { "calm:1": [1, expect.any(Number)] } }]);
+});
+
 test("the last frame stays until the thumbnail is there, then goes", async () => {
   all(running(1));
   frame(1, 3);
