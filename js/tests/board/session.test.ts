@@ -73,7 +73,8 @@ test("a frame is drawn to its own card, and acknowledged", async () => {
 
 test("a frame is acknowledged as the next one comes, whichever job that is of", async () => {
   all(running(1), running(2));
-  const says = (i: number) => model.says({ k: "frame", s: `calm:${i}`, i, n: 1, a: 1, b: 20, p: 0.3 }, bytes(i));
+  const says = (i: number) =>
+    model.says({ k: "frame", s: `calm:${i}`, i, n: 1, a: 1, b: 20, p: 0.3 }, bytes(i));
   says(1);
   session.liveOf(1).value?.painter.attach(new Image());
   await browser.frame();
