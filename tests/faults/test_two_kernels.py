@@ -35,7 +35,7 @@ display(*jobs)
 print(json.dumps([job.id for job in jobs]))
 """
 WAIT = """
-print("waiting for", jobs[0].id, flush=True)
+print(f"waiting for {jobs[0].id}", flush=True)  # in one piece
 for job in jobs:
     job.result(20)
 """
