@@ -175,8 +175,7 @@ class FaultyLink:
         await self._listen()
         self._ready.set_result(asyncio.get_running_loop())
         await self._end.wait()
-        self._refuse()
-        await _settle()  # what was just accepted is here now
+        await self._refuse()
         self._cut("reset")
         for task in self._serving:
             task.cancel()
@@ -189,11 +188,16 @@ class FaultyLink:
             self._listener = await asyncio.start_server(self._take, "127.0.0.1", port)
             self.url = f"http://127.0.0.1:{self._listener.sockets[0].getsockname()[1]}"
 
-    def _refuse(self) -> None:
-        if self._listener is not None:
-            self._listener.close()
-            self._listener = None
-            self.counts["refused"] += 1
+    async def _refuse(self) -> None:
+        listener, self._listener = self._listener, None
+        if listener is None:
+            return
+        self.counts["refused"] += 1
+        # asyncio leaks what it is about to accept when its server is closed (Server._attach fails): take no more first.
+        for sock in listener.sockets:
+            asyncio.get_running_loop().remove_reader(sock.fileno())
+        await _settle()  # what was just accepted is here now
+        listener.close()
 
     def _cut(self, how: Cut) -> None:
         for pair in list(self._pairs):
