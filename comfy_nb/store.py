@@ -183,9 +183,8 @@ class Store:
 
     def _drop(self, path: Path) -> None:
         """Forget a file and the blobs in it."""
-        for key in self._files[path].keys:
-            del self._places[key], self._kind[key]
-        self._remove(path)
+        for key in tuple(self._files[path].keys):  # the last one takes the file with it
+            self.discard(key)
 
     def _remove(self, path: Path) -> None:
         self.on_disk -= self._files.pop(path).size
