@@ -24,6 +24,7 @@ __all__ = ["Blob", "Kind", "Store", "configure", "get_store", "saved_limit"]
 
 Kind = Literal["steps", "outputs"]
 MB = 1 << 20
+WRITING = -1  # no key: keeps a file from going while its blobs are entered, as a finalizer may come between
 
 
 class Blob:
@@ -161,13 +162,13 @@ class Store:
                 self._drop(next(iter(self._files)))
             path, self._next = self._make_folder() / str(self._next), self._next + 1
         try:
-            with path.open("wb") as file:
-                file.writelines(batch.values())
+            with path.open("wb") as out:
+                out.writelines(batch.values())
         except OSError:
             _unlink(path)
             raise
         with self._lock:
-            self._files[path] = _File(size, set())
+            file = self._files[path] = _File(size, {WRITING})
             self.on_disk += size
             start = 0
             for key, data in batch.items():
@@ -175,10 +176,11 @@ class Store:
                     self._memory[kind].pop(key, None) is not None
                 ):  # else it was discarded while it was written
                     self.in_memory[kind] -= len(data)
+                    file.keys.add(key)
                     self._places[key] = _Place(path, start, len(data))
-                    self._files[path].keys.add(key)
                 start += len(data)
-            if not self._files[path].keys:
+            file.keys.remove(WRITING)
+            if not file.keys:
                 self._remove(path)
 
     def _drop(self, path: Path) -> None:
