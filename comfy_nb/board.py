@@ -6,6 +6,7 @@ import itertools
 import re
 import threading
 import uuid
+import warnings
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
@@ -14,11 +15,12 @@ from typing import TYPE_CHECKING, Any
 
 from PIL import Image
 
-from comfy_nb.client.loop import get_loop
+from comfy_nb.backend import Backend
 from comfy_nb.comfy import Comfy
-from comfy_nb.errors import UnknownJob
+from comfy_nb.errors import ComfyError, UnknownJob
 from comfy_nb.job import Job
 from comfy_nb.kernel.display import WIDGET, publish, replace
+from comfy_nb.loop import get_loop
 from comfy_nb.others import OtherJob, Others
 from comfy_nb.outputs import Output
 from comfy_nb.run import FINAL
@@ -48,12 +50,15 @@ class JobBoard:
     appear by themselves. ``JobBoard(jobs=[…])`` shows just these. It displays itself, and keeps the last 1,000 finished
     jobs. With ``everyone=True`` it also shows what other people do on these servers: without previews, and out of
     reach of `interrupt()` unless that is told ``others=True``.
+
+    A board that is displayed nowhere listens to nothing: it looks when it is asked. When the cell that displayed it
+    runs again, it holds its connections no more, though it goes on as long as they do.
     """
 
-    def __init__(self, *connections: Comfy, jobs: Iterable[Job] = (), everyone: bool = False) -> None:
+    def __init__(self, *connections: Backend[Job], jobs: Iterable[Job] = (), everyone: bool = False) -> None:
         """A board of `connections` and `jobs`. Raises `TypeError` for anything else."""
         given = list(jobs)
-        _check(connections, given)
+        _check(connections, given, everyone=everyone)
         self._loop = get_loop()
         self._lock = threading.RLock()
         self._keys = itertools.count(1)
@@ -61,25 +66,19 @@ class JobBoard:
         self._key_of: dict[Job, int] = {}
         self._dropped: weakref.WeakSet[Job] = weakref.WeakSet()
         self._titles = Titles()
+        self._given: weakref.WeakKeyDictionary[Job, str | None] = weakref.WeakKeyDictionary()
         self._selected: tuple[int, ...] = ()
         self._dismissed: dict[int, Job] = {}
         self._observers: list[Observer] = []
-        self._connections = list(connections)
-        servers = [comfy.address.short for comfy in connections] + [job.source.server for job in given]
-        self._servers = list(dict.fromkeys(servers))
+        self._held: tuple[Backend[Job], ...] = connections
+        self._known = [weakref.ref(backend) for backend in connections]
+        self._everyone = everyone
+        self._stops: list[Callable[[], None]] = []
+        self._others: list[Others] = []
         self._closed = self._displayed = False
         name = uuid.uuid4().hex
         self._live_id, self._beside_id = f"comfy_nb-{name}-live", f"comfy_nb-{name}-saved"
-        from comfy_nb.widgets.board_view import BoardView, Wishes  # noqa: PLC0415 - widgets load when one is wanted
-
-        wishes = Wishes(self._choose, self._dismiss, self._undo, self._describe, self._rest)
-        self._view = BoardView(wishes, self._servers)
-        self._stops = [comfy.watch(self._take_in) for comfy in connections]
-        self._others = [
-            Others(comfy, self._view, self._keys, self._servers.index(comfy.address.short))
-            for comfy in connections
-            if everyone
-        ]
+        self._view: BoardView | None = None
         for job in (*(job for comfy in connections for job in comfy.jobs), *given):
             self._take_in(job)
 
@@ -94,6 +93,8 @@ class JobBoard:
     @property
     def others(self) -> tuple[OtherJob, ...]:
         """With ``everyone=True``: what others have in the queues, and among the last 100 that ended."""
+        if self._everyone:
+            self._open()
         return tuple(job for others in self._others for job in others.jobs)
 
     @property
@@ -167,10 +168,11 @@ class JobBoard:
     def interrupt(self, *, others: bool = False) -> int:
         """Ask the servers to stop the selected jobs, else all of ours; returns how many were asked.
 
-        With ``others=True`` and nothing selected, also those of other people (``everyone=True`` shows them).
+        With ``others=True`` and nothing selected, also those of other people (``everyone=True`` shows them). One that
+        cannot be asked does not keep the others from it: that is a warning.
         """
         chosen = self.selected
-        asked = sum(job.interrupt() for job in chosen or self.jobs if job.status != "new")
+        asked = sum(_asked(job) for job in chosen or self.jobs if job.status != "new")
         if others and not chosen:
             asked += sum(neighbours.interrupt() for neighbours in self._others)
         return asked
@@ -206,22 +208,22 @@ class JobBoard:
             self._selected, self._dismissed = (), {}
             self._titles = Titles()
             self._observers.clear()
-        for stop in (*self._stops, *(others.close for others in self._others)):
-            stop()
-        self._view.close()
+        self._rest_listening()
+        if self._view is not None:
+            self._view.close()
 
     @property
     def view(self) -> BoardView:
-        """The widget."""
-        return self._view
+        """The widget; the same one as long as it is open."""
+        return self._open()
 
     def _ipython_display_(self) -> None:
         """The live board, and beside it what a saved notebook shows, filled in whenever the board is at rest."""
-        self._look()
-        live: Any = self._view._repr_mimebundle_()  # pyright: ignore[reportPrivateUsage] - IPython's protocol
-        if live is None:
+        if self._closed:
             publish(self._live_id, self._still())
             return
+        live: Any = self._open()._repr_mimebundle_()  # pyright: ignore[reportPrivateUsage] - IPython's protocol
+        self._look()
         publish(self._live_id, {WIDGET: live[0][WIDGET], "text/plain": "<JobBoard>"})
         publish(self._beside_id, sheet_bundle("", (), b"", mark=BESIDE))
         self._displayed = True
@@ -236,11 +238,60 @@ class JobBoard:
 
     # -- inside ----------------------------------------------------------------------------------------------------
 
+    def _open(self) -> BoardView:
+        """The view, made when somebody wants to see it; from then on the board listens."""
+        if self._view is None or (self._view.closed and not self._closed):
+            from comfy_nb.widgets.board_view import BoardView, Wishes  # noqa: PLC0415 - widgets load when one is wanted
+
+            view = self._view = BoardView(
+                Wishes(
+                    self._choose,
+                    self._dismiss,
+                    self._undo,
+                    self._describe,
+                    self._rest,
+                    self._renamed,
+                    self._rest_listening,
+                )
+            )
+            self._held = backends = self._backends()
+            self._stops = [backend.watch(self._take_in) for backend in backends]
+            self._others = [
+                Others(backend, view, self._keys)
+                for backend in backends
+                if self._everyone and isinstance(backend, Comfy)
+            ]
+            self._loop.call(self._show, {key: self._titles.title(key) for key, _ in self._keyed()})
+            self._loop.call(view.select, self._selected)
+        return self._view
+
+    def _backends(self) -> tuple[Backend[Job], ...]:
+        """The connections that there still are."""
+        return self._held or tuple(backend for known in self._known if (backend := known()) is not None)
+
+    def _rest_listening(self) -> None:
+        """No cell shows the board any more: listen to nothing, and keep no connection open."""
+        for stop in (*self._stops, *(others.close for others in self._others)):
+            stop()
+        self._stops, self._others, self._held = [], [], ()
+        self._displayed = False
+
+    def _tell_view(self, call: Callable[[BoardView], object]) -> None:
+        """Have the view hear of something on the loop thread, if there is one."""
+        view = self._view
+        if view is not None and not view.closed:
+            self._loop.call(call, view)
+
+    def _renamed(self, key: int) -> None:
+        if (job := self._jobs.get(key)) is not None:
+            self._take_in(job)
+
     def _still(self) -> dict[str, str]:
         """What the board shows now, standing still. For the workers."""
         newest = self._keyed()[::-1]
-        sheet = contact_sheet(self._view.newest_thumbs([key for key, _ in newest], SHEET_PICTURES))
-        self._loop.call(self._view.keep_sheet, sheet)
+        keys = [key for key, _ in newest]
+        sheet = contact_sheet(self._view.newest_thumbs(keys, SHEET_PICTURES) if self._view else [])
+        self._tell_view(lambda view: view.keep_sheet(sheet))
         rows = [(self._titles.title(key), str(job.snapshot())) for key, job in newest]
         return sheet_bundle(repr(self)[1:-1], rows, sheet, mark=BESIDE)
 
@@ -261,10 +312,13 @@ class JobBoard:
 
     def _look(self) -> None:
         """Take in what the connections have got since the loop told us last."""
-        for comfy in self._connections:
-            for job in comfy.jobs:
+        for backend in self._backends():
+            for job in backend.jobs:
                 if job not in self._key_of and job not in self._dropped:
                     self._take_in(job)
+        for _, job in self._keyed():
+            if self._given.get(job) != (job.title if job.record.titled else None):
+                self._take_in(job)
 
     def _take_in(self, job: Job, key: int | None = None) -> None:
         """A job is new, or was changed by its holder. `key` is the one that it had before."""
@@ -273,7 +327,7 @@ class JobBoard:
                 return
             key = self._key_of.get(job) or key or next(self._keys)
             self._jobs[key], self._key_of[job] = job, key
-            given = job.title if job.source.titled else None
+            given = self._given[job] = job.title if job.record.titled else None
             changed = {
                 other: self._titles.title(other) for other in self._titles.add(key, job.plan, given=given)
             }
@@ -281,9 +335,8 @@ class JobBoard:
 
     def _show(self, titles: dict[int, str]) -> None:
         for key, title in titles.items():
-            if (job := self._jobs.get(key)) is not None:
-                source = job.source
-                self._view.show(key, source, title, self._servers.index(source.server))
+            if (job := self._jobs.get(key)) is not None and self._view is not None:
+                self._view.show(key, job.source, title)
         if len(self._jobs) > KEPT_JOBS:
             ended = [key for key, job in self._keyed() if job.status in FINAL]
             self._drop(ended[: max(0, len(ended) - KEPT_JOBS)])
@@ -298,7 +351,7 @@ class JobBoard:
                 self._titles.remove(key)
             left = [key for key in self._selected if key in self._jobs]
         if jobs:
-            self._loop.call(self._view.drop, list(keys))
+            self._tell_view(lambda view: view.drop(list(keys)))
         if len(left) != len(self._selected):
             self._choose(left)
         return jobs
@@ -309,17 +362,17 @@ class JobBoard:
         if not ended:
             return
         self._dismissed = jobs = self._drop(ended)
-        self._loop.call(self._view.offer_undo, len(jobs))
+        self._tell_view(lambda view: view.offer_undo(len(jobs)))
         self._loop.call(lambda: self._loop.call_later(UNDO_SECONDS, partial(self._forget, jobs)))
 
     def _forget(self, jobs: dict[int, Job]) -> None:
         if self._dismissed is jobs:
             self._dismissed = {}
-            self._view.offer_undo(0)
+            self._tell_view(lambda view: view.offer_undo(0))
 
     def _undo(self) -> None:
         jobs, self._dismissed = self._dismissed, {}
-        self._view.offer_undo(0)
+        self._tell_view(lambda view: view.offer_undo(0))
         for key, job in jobs.items():
             self._dropped.discard(job)
             self._take_in(job, key)
@@ -334,18 +387,32 @@ class JobBoard:
             self._selected = tuple(dict.fromkeys(key for key in keys if key in self._jobs))
             new = self.selected
             observers = tuple(self._observers)
-        self._loop.call(self._view.select, self._selected)
+        self._tell_view(lambda view: view.select(self._selected))
         if new != old:
             for observer in observers:
                 change = {"name": "selected", "old": old, "new": new, "owner": self, "type": "change"}
                 self._loop.callback(observer, change)
 
 
-def _check(connections: Sequence[object], jobs: Sequence[object]) -> None:
+def _asked(job: Job) -> bool:
+    try:
+        return job.interrupt()
+    except ComfyError as error:
+        warnings.warn(
+            f"{job.title!r} could not be interrupted: {error}", stacklevel=4
+        )  # where interrupt() was called
+        return False
+
+
+def _check(connections: Sequence[object], jobs: Sequence[object], *, everyone: bool) -> None:
     for given in connections:
-        if not isinstance(given, Comfy):
+        if not isinstance(given, Backend):
             raise TypeError(
                 f"JobBoard() takes connections, from connect() or demo(), and jobs=[…]; {given!r} is neither."
+            )
+        if everyone and not isinstance(given, Comfy):
+            raise TypeError(
+                f"everyone=True takes connections to one server each, from connect(); {given!r} is none."
             )
     for given in jobs:
         if not isinstance(given, Job):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 import warnings
-from collections import deque
+import weakref
 from collections.abc import Callable, Collection, Mapping
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any, Self
@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING, Any, Self
 from comfy_nb.client.address import Address
 from comfy_nb.client.client import Client
 from comfy_nb.client.credentials import Verify, make_headers, queue_tells_accounts
-from comfy_nb.client.loop import Loop, get_loop
-from comfy_nb.client.prompt import Prompt
 from comfy_nb.client.socket import MAX_MESSAGE
 from comfy_nb.errors import ConnectionFailed, ServerError
-from comfy_nb.events import Vanished
 from comfy_nb.failures import conceal
 from comfy_nb.job import Job
+from comfy_nb.jobs import Jobs, request_of, signature
 from comfy_nb.kernel.pump import check_kernel
+from comfy_nb.loop import Loop, get_loop
+from comfy_nb.record import Record
 from comfy_nb.workflow.check import Problems
 from comfy_nb.workflow.classes import Classes
 from comfy_nb.workflow.graph import Workflow
@@ -35,7 +35,6 @@ __all__ = ["Comfy", "connect", "demo"]
 
 DEFAULT_URL = "http://127.0.0.1:8188"
 PREVIEWS = ("default", "auto", "latent2rgb", "taesd", "none")
-KEPT_JOBS = 1000  # finished ones in comfy.jobs
 OPEN_TIMEOUT = 30.0
 LOOKUP_TIMEOUT = (
     60.0  # seconds in which a server tells its classes: with many custom nodes that takes a while
@@ -43,7 +42,10 @@ LOOKUP_TIMEOUT = (
 
 
 class Comfy:
-    """A connected ComfyUI. Make one with `connect()` or `demo()`."""
+    """A connected ComfyUI: the `Backend` of one server. Make one with `connect()` or `demo()`.
+
+    A connection that nobody holds any more closes itself when its last open job has ended.
+    """
 
     def __init__(
         self,
@@ -58,11 +60,9 @@ class Comfy:
         self.name = name
         self._comfy_key = comfy_key
         self._preview = _known_preview(preview)
-        self._watchers: list[Callable[[Job], None]] = []
         self.loop: Loop = get_loop()
         self._lock = threading.Lock()
-        self._open_jobs: dict[str, Job] = {}
-        self._finished: deque[Job] = deque(maxlen=KEPT_JOBS)
+        self._jobs = Jobs(self.loop)
         self._closed = False
         self._client = Client(address, self.loop, max_message=max_message)
         try:
@@ -76,6 +76,8 @@ class Comfy:
             conceal([comfy_key])
             self._warn_of_the_queue()
         offer(self._classes)
+        self._unheld = weakref.finalize(self, _close_unheld, self.loop, self._client)
+        self._unheld.atexit = False
 
     @property
     def url(self) -> str:
@@ -102,8 +104,7 @@ class Comfy:
     @property
     def jobs(self) -> tuple[Job, ...]:
         """Open jobs and the last 1,000 finished ones, oldest first."""
-        with self._lock:
-            return (*self._finished, *self._open_jobs.values())
+        return self._jobs.all
 
     def submit(
         self,
@@ -134,10 +135,10 @@ class Comfy:
         known = next((job for job in self.jobs if job.id == prompt_id), None)
         if known is not None:
             return known
-        prompt = self.loop.wait(self._client.look_up(prompt_id), "comfy.attach()", LOOKUP_TIMEOUT)
-        job = Job.taken_up(self, prompt)
-        self._keep(job, prompt)
-        self.loop.call(self._client.take_up, prompt)
+        request = self.loop.wait(self._client.look_up(prompt_id), "comfy.attach()", LOOKUP_TIMEOUT)
+        job = Job.taken_up(self, Record(request, server=self.address.short))
+        self._jobs.add(job)
+        self.loop.wait(self._client.take_up(job.record), "comfy.attach()", LOOKUP_TIMEOUT)
         return job
 
     def load(self, source: Source, *, strict: bool = True) -> Workflow:
@@ -169,12 +170,13 @@ class Comfy:
 
     def forget(self, job: Job) -> None:
         """Let a finished job go. Jobs that are still open are kept: interrupt them first."""
-        with self._lock:
-            if job in self._finished:
-                self._finished.remove(job)
+        self._jobs.forget(job)
 
     def close(self) -> None:
-        """Stop listening. Jobs at the server go on; closing twice is harmless."""
+        """Stop listening. Jobs at the server go on there; here those that are open end, as "lost" or not sent.
+
+        Closing twice is harmless.
+        """
         self.loop.refuse_blocking(
             "comfy.close()"
         )  # before anything changes: closing can then be done elsewhere
@@ -182,6 +184,7 @@ class Comfy:
             if self._closed:
                 return
             self._closed = True
+        self._unheld.detach()
         withdraw(self._classes)
         self.loop.wait(self._client.close(), "comfy.close()", OPEN_TIMEOUT)
 
@@ -199,7 +202,7 @@ class Comfy:
     def __repr__(self) -> str:
         state = "closed" if self._closed else self._client.link
         version = f" {self.version}" if self.version else ""
-        return f"<Comfy{version} at {self.url}, {state}, {len(self._open_jobs)} open jobs>"
+        return f"<Comfy{version} at {self.url}, {state}, {self._jobs.count_open} open jobs>"
 
     @property
     def client(self) -> Client:
@@ -222,60 +225,33 @@ class Comfy:
         loaded.name = PurePosixPath(name).stem
         return loaded
 
-    # -- for Job -------------------------------------------------------------------------------------------------
+    # -- for Job and boards: see Backend -----------------------------------------------------------------------------
 
-    def preview_setting(self, preview: str | None) -> str:
-        """The preview setting of a job: its own, else the connection's."""
-        return self._preview if preview is None else _known_preview(preview)
+    def prepare(
+        self, workflow: Workflow | Source, *, preview: str | None, title: str | None, check: bool
+    ) -> Record:
+        """The record of a new job; nothing is sent."""
+        loaded = workflow if isinstance(workflow, Workflow) else self.converted(workflow)
+        wanted = self._preview if preview is None else _known_preview(preview)
+        return Record(request_of(loaded, preview=wanted, title=title, check=check), server=self.address.short)
 
     def watch(self, watcher: Callable[[Job], None]) -> Callable[[], None]:
-        """Have `watcher` called with each new job, and with one whose title or previews were changed.
+        """Have `watcher` called with each new job, on the loop thread, so it must be short; returns how to stop it.
 
-        That happens on the loop thread, so it must be short. Returns how to stop it.
+        A method is called as long as somebody holds its object, and no longer.
         """
-        self._watchers.append(watcher)
+        return self._jobs.watch(watcher)
 
-        def stop() -> None:
-            if watcher in self._watchers:
-                self._watchers.remove(watcher)
-
-        return stop
-
-    def announce(self, job: Job) -> None:
-        """Tell the watchers of a job that is new or was changed by its holder, if it is one of `jobs`."""
-
-        def tell() -> None:
-            if job in self.jobs:
-                for watcher in tuple(self._watchers):
-                    watcher(job)
-
-        if self._watchers:
-            self.loop.call(tell)
-
-    def send(self, job: Job, prompt: Prompt) -> None:
-        """Hand a job's prompt to the server, and keep the job in `jobs`."""
+    def send(self, job: Job) -> None:
+        """Hand a job's record to the server, and keep the job in `jobs`."""
         self._refuse_closed()
-        self._keep(job, prompt)
-        self.loop.call(self._client.submit, prompt, self._signature(prompt) | self._account())
+        self._jobs.add(job)
+        extra = signature(self.name, job.record) | self._account()
+        self.loop.call(self._client.submit, job.record, extra)
 
-    def _keep(self, job: Job, prompt: Prompt) -> None:
-        with self._lock:
-            self._open_jobs[prompt.id] = job
-        key = prompt.id
-        concluded = threading.Lock()
-
-        def keep(_: object) -> None:
-            if prompt.run.ended and concluded.acquire(blocking=False):
-                with self._lock:
-                    self._open_jobs.pop(key, None)
-                    self._finished.append(job)
-
-        prompt.listen(keep)
-        self.announce(job)
-
-    def _signature(self, prompt: Prompt) -> dict[str, Any]:
-        """What everybody on the server may read: whose job it is, if we were given a name, and its title."""
-        return {"comfy_nb": {"name": self.name, "title": prompt.plan.title}} if self.name else {}
+    def stop(self, record: Record) -> None:
+        """Ask the server to stop a prompt."""
+        self.loop.call(self._client.interrupt, record)
 
     def _account(self) -> dict[str, Any]:
         """What partner nodes are paid by. The server takes it out of what it shows, since 0.3.68."""
@@ -289,18 +265,15 @@ class Comfy:
                 stacklevel=4,  # where connect() was called
             )
 
-    def interrupt(self, prompt: Prompt) -> None:
-        """Ask the server to stop a prompt."""
-        self._refuse_closed()
-        self.loop.call(self._client.interrupt, prompt)
-
-    def drop(self, prompt: Prompt) -> None:
-        """End a prompt that was never sent."""
-        self.loop.call(prompt.feed, Vanished("cancelled before it was started", cancelled=True))
-
     def _refuse_closed(self) -> None:
         if self._closed:
             raise ConnectionFailed(f"The connection to {self.url} was closed here: connect() again.")
+
+
+def _close_unheld(loop: Loop, client: Client) -> None:
+    """Nobody holds the connection. A finalizer, so on any thread, and in the midst of anything."""
+    if loop.usable:
+        loop.call(loop.run, client.close())
 
 
 def _known_preview(preview: str) -> str:

@@ -16,10 +16,10 @@ from comfy_nb.client.address import Address
 from comfy_nb.client.credentials import queue_tells_accounts
 from comfy_nb.client.http import Http
 from comfy_nb.client.line import new_id
-from comfy_nb.client.loop import Loop, get_loop
 from comfy_nb.client.socket import Socket
 from comfy_nb.client.transport import Transport
 from comfy_nb.errors import ComfyError
+from comfy_nb.loop import Loop, get_loop
 from comfy_nb.wire.fields import loads
 from comfy_nb.wire.records import parse_system_stats
 

@@ -34,6 +34,8 @@ for what differs; `comfy-nb doctor --errors` prints this table, and a test raise
     │           'CLIPTextEncode' can mean 'CLIP Text Encode (Positive)' (node 6, CLIPTextEncode), 'CLIP Text Encode
     │           (Negative)' (node 7, CLIPTextEncode); use the id, such as '6'.
     ├── JobError                               any end of a started job but success; carries `.job_id`
+    │   ├── JobNotSent (ConnectionFailed)      the server could not be had, so nothing was sent
+    │   │       The connection to … was closed here before the job was sent.
     │   ├── WorkflowInvalid                    the server rejected it, or would; `.problems` has each node and input
     │   │       The server rejected 'beautiful scenery nature glass bottle landscape…'; nothing ran. - KSampler (node
     │   │       3), input 'cfg': 900.0 is too big (allowed: 0.0 to 100.0)
@@ -50,6 +52,8 @@ for what differs; `comfy-nb doctor --errors` prints this table, and a test raise
     │   │       'Nope' has put out nothing, and no node has that name. There are outputs of: 'Save Image'.
     │   └── NotOneImage                        job.image of a job that made none, or several
     │           There are 2 images here, where .image wants exactly one: .images has them all.
+    ├── UnknownStep (LookupError)              no step of that number or node was kept, or several samplers ran
+    │       No step 99 was kept. There are steps 1 to ….
     ├── UnknownJob (LookupError)               no job of that name on a board, or several
     │       No job is called 'nope'. The newest on this board: 'a lighthouse'.
     └── UnknownWorkflow (KeyError)             no workflow of that name is saved on the server; lists those that are
@@ -75,6 +79,7 @@ __all__ = [
     "JobCancelled",
     "JobError",
     "JobLost",
+    "JobNotSent",
     "JobNotStarted",
     "NestingError",
     "NotAWorkflow",
@@ -85,6 +90,7 @@ __all__ = [
     "UnknownInput",
     "UnknownJob",
     "UnknownNode",
+    "UnknownStep",
     "UnknownWorkflow",
     "UnsupportedKernelError",
     "WorkflowError",
@@ -180,6 +186,10 @@ class JobError(ComfyError):
         self.job_id = job_id
 
 
+class JobNotSent(JobError, ConnectionFailed):
+    """The server could not be reached in time, or the connection was closed: nothing was sent."""
+
+
 class WorkflowInvalid(JobError):
     """The server rejected the prompt; nothing ran. `problems` names each node and input."""
 
@@ -230,6 +240,10 @@ class OutputError(ComfyError, LookupError):
 
 class NotOneImage(OutputError):
     """One image was asked for, but the job made none or several; `.images` has them all."""
+
+
+class UnknownStep(ComfyError, LookupError):
+    """No step of that number or node was kept, or the name can mean several."""
 
 
 class UnknownJob(ComfyError, LookupError):

@@ -56,7 +56,7 @@ def refusal(problems: tuple[Problem, ...]) -> Failure:
     """Why the prompt was not even sent: what the server would refuse."""
     first = str(next(iter(problems), "it is not valid"))
     more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
-    return Failure("rejected", f"Not sent: {first}{more}", tuple(problems))
+    return Failure("refused", f"Not sent: {first}{more}", tuple(problems))
 
 
 def unreachable(error: Exception) -> Failure:

@@ -5,35 +5,36 @@ from __future__ import annotations
 import asyncio
 import concurrent.futures
 import threading
-import uuid
 from collections.abc import Callable, Generator
 from typing import TYPE_CHECKING, Any
 
 from PIL import Image
 
 from comfy_nb import events as ev
-from comfy_nb.client.prompt import Prompt
+from comfy_nb.backend import Backend
 from comfy_nb.errors import (
-    ConnectionFailed,
     ExecutionFailed,
     JobCancelled,
     JobError,
     JobLost,
+    JobNotSent,
     JobNotStarted,
     WorkflowInvalid,
 )
 from comfy_nb.kernel.display import bundle
 from comfy_nb.kernel.pump import Waiter, wait_async
+from comfy_nb.loop import get_loop
 from comfy_nb.outputs import Outputs
+from comfy_nb.record import Record
 from comfy_nb.run import Run, Status
 from comfy_nb.snapshot import Snapshot
+from comfy_nb.steps import Recorder, Steps
 from comfy_nb.stream import EventStream
 from comfy_nb.workflow.graph import Workflow
-from comfy_nb.workflow.plan import Plan, make_plan
+from comfy_nb.workflow.plan import Plan
 from comfy_nb.workflow.reading import Source
 
 if TYPE_CHECKING:
-    from comfy_nb.comfy import Comfy
     from comfy_nb.widgets.job_view import JobView
 
 __all__ = ["Job", "JobSource"]
@@ -53,13 +54,13 @@ class Job(concurrent.futures.Future[Outputs]):
     def __init__(
         self,
         workflow: Workflow | Source,
-        comfy: Comfy,
+        backend: Backend[Job],
         *,
         preview: str | None = None,
         title: str | None = None,
         check: bool = True,
     ) -> None:
-        """A new job: nothing is sent before `start()`. The workflow is copied now.
+        """A new job, for a connection: nothing is sent before `start()`. The workflow is copied now.
 
         `preview` overrides the connection's setting for this job, `title` the first words of the prompt. What the
         server would refuse ends the job as "failed" before it is sent; `check=False` sends it all the same. Raises
@@ -67,80 +68,79 @@ class Job(concurrent.futures.Future[Outputs]):
         classes here.
         """
         super().__init__()
-        loaded = workflow if isinstance(workflow, Workflow) else comfy.converted(workflow)
-        api = loaded.to_api()
-        plan = make_plan(api, str(uuid.uuid4()), title=title, name=loaded.name)
-        prompt = Prompt(
-            plan,
-            api,
-            preview=comfy.preview_setting(preview),
-            titled=title is not None,
-            graph=loaded.ui_for(api),
-            uploads=loaded.uploads,
-            checked=check,
-        )
-        self._hold(comfy, prompt)
+        self._hold(backend, backend.prepare(workflow, preview=preview, title=title, check=check))
 
     @classmethod
-    def taken_up(cls, comfy: Comfy, prompt: Prompt) -> Job:
+    def taken_up(cls, backend: Backend[Job], record: Record) -> Job:
         """The job of a prompt that is at the server already."""
         job = cls.__new__(cls)
         super().__init__(job)
-        job._hold(comfy, prompt)  # noqa: SLF001 - its own class
+        job._hold(backend, record)  # noqa: SLF001 - its own class
         job._started = True  # noqa: SLF001 - the same
         return job
 
-    def _hold(self, comfy: Comfy, prompt: Prompt) -> None:
-        self._comfy, self._prompt = comfy, prompt
-        self._title: str | None = None
+    def _hold(self, backend: Backend[Job], record: Record) -> None:
+        # Until it has ended: notebooks keep jobs in Out[n] for ever, and none of them is to keep a connection open.
+        self._backend: Backend[Job] | None = backend
+        self._record = record
+        self._loop = get_loop()
         self._start_lock = threading.Lock()
         self._started = False
         self._claimed = False  # whether the Future has left its PENDING state
         self._waiter = Waiter()
         self._view: JobView | None = None
-        self._prompt.listen(self._on_event)
+        Recorder(record)  # before us: the last step is kept when the end is told
+        self._stop_listening = record.listen(self._on_event)
 
     # -- what it is ----------------------------------------------------------------------------------------------
 
     @property
     def id(self) -> str:
         """The prompt id, a UUID that this job chose itself."""
-        return self._prompt.id
+        return self._record.id
 
     @property
     def title(self) -> str:
         """What people call it. It can be set, also while the job runs; views that are open keep the old one."""
-        return self._prompt.plan.title if self._title is None else self._title
+        return self._record.plan.title
 
     @title.setter
     def title(self, title: str) -> None:
-        self._title = title
-        self._comfy.loop.call(self._prompt.entitle, title)
-        self._comfy.announce(self)
+        self._loop.do(self._record.feed, ev.Entitled(title))
 
     @property
     def status(self) -> Status:
         """One of "new", "queued" and "running"; at the end "succeeded", "failed", "cancelled" or "lost"."""
-        return self._prompt.run.status
+        return self._record.run.status
 
     @property
     def progress(self) -> float:
         """Overall, 0 to 1; it never falls, and is 1 only when the outputs are here."""
-        return self._prompt.run.progress
+        return self._record.run.progress
+
+    @property
+    def server(self) -> str:
+        """Where it runs, without credentials; empty while that is not decided. It may change on a pool."""
+        return self._record.run.server
+
+    @property
+    def record(self) -> Record:
+        """What is known of it, for backends and widgets."""
+        return self._record
 
     @property
     def plan(self) -> Plan:
         """The nodes that will run, and the parameters, as they were when the job was made."""
-        return self._prompt.plan
+        return self._record.plan
 
     @property
     def warnings(self) -> tuple[str, ...]:
         """What the server, or fetching from it, had to say without failing the job."""
-        return self._prompt.run.warnings
+        return self._record.run.warnings
 
     def snapshot(self) -> Snapshot:
         """What a viewer is told at this moment, as plain data."""
-        return self._prompt.snapshot()
+        return self._record.snapshot()
 
     # -- start and stop ------------------------------------------------------------------------------------------
 
@@ -150,25 +150,25 @@ class Job(concurrent.futures.Future[Outputs]):
         return self.view
 
     def submit(self) -> Job:
-        """Send it without making a view, and return the job."""
+        """Send it without making a view, and return the job. Raises `ConnectionFailed` if the connection was closed."""
         with self._start_lock:
-            if not self._started and not self._prompt.run.ended:
-                self._comfy.send(self, self._prompt)
+            if not self._started and self._backend is not None:
+                self._backend.send(self)
                 self._started = True
         return self
 
     def interrupt(self) -> bool:
         """Ask the server to stop this job and no other, queued or running. False only if it has ended.
 
-        Whether it was in time is known when the job ends; asking twice is harmless. Raises `ConnectionFailed` if the
-        connection was closed here.
+        Whether it was in time is known when the job ends; asking twice is harmless.
         """
-        if self._prompt.run.ended:
+        backend = self._backend
+        if backend is None or self._record.run.ended:
             return False
         if self._started:
-            self._comfy.interrupt(self._prompt)
+            backend.stop(self._record)
         else:
-            self._comfy.drop(self._prompt)
+            self._loop.call(self._record.feed, ev.Vanished("cancelled before it was started", cancelled=True))
         return True
 
     def cancel(self) -> bool:
@@ -207,19 +207,20 @@ class Job(concurrent.futures.Future[Outputs]):
 
     def add_done_callback(self, fn: Callable[[concurrent.futures.Future[Outputs]], object]) -> None:
         """Call `fn(job)` when the job has ended, or soon if it has, on the callbacks thread."""
-        super().add_done_callback(lambda job: self._comfy.loop.callback(fn, job))
+        super().add_done_callback(lambda job: self._loop.callback(fn, job))
 
     def when_ended(self, call: Callable[[], object]) -> Callable[[], None]:
         """Have `call` called once the job has ended, on the loop thread, so it must be short; returns how to stop it.
 
-        For code that waits; `add_done_callback` is for everything else.
+        For code that waits; `add_done_callback` is for everything else. Raises `JobNotStarted`.
         """
+        self._refuse_new("waiting")
 
         def listener(_: ev.Event) -> None:
             if self.done():
                 call()
 
-        stop = self._prompt.listen(listener)
+        stop = self._record.listen(listener)
         if self.done():
             call()
         return stop
@@ -230,14 +231,19 @@ class Job(concurrent.futures.Future[Outputs]):
         The first is a `Snapshot`, the last the one that ends the job. Raises `JobNotStarted`.
         """
         self._refuse_new("events()")
-        return EventStream(self._prompt, self._comfy.loop)
+        return EventStream(self._record, self._loop)
 
     # -- results -------------------------------------------------------------------------------------------------
 
     @property
     def outputs(self) -> Outputs:
         """What has arrived so far: it does not wait."""
-        return Outputs.of(self._prompt.results, self._prompt.plan)
+        return Outputs.of(self._record.results, self._record.plan)
+
+    @property
+    def steps(self) -> Steps:
+        """The previews of all its steps that have come so far: the model's guesses of the final picture."""
+        return Steps(self._record)
 
     @property
     def image(self) -> Image.Image:
@@ -253,8 +259,8 @@ class Job(concurrent.futures.Future[Outputs]):
 
     @property
     def view(self) -> JobView:
-        """The live widget; always the same one."""
-        if self._view is None:
+        """The live widget; the same one as long as it is open."""
+        if self._view is None or self._view.closed:
             from comfy_nb.widgets.job_view import JobView  # noqa: PLC0415 - widgets load when one is wanted
 
             self._view = JobView(self.source)
@@ -263,12 +269,16 @@ class Job(concurrent.futures.Future[Outputs]):
     @property
     def source(self) -> JobSource:
         """What widgets are told about it."""
-        return JobSource(self._prompt, self._comfy.address.short, self.interrupt)
+        return JobSource(self._record, self.interrupt)
+
+    def let_go(self) -> None:
+        """Close its view, unless a page shows it: the connection does not keep this job any more."""
+        if self._view is not None and not self._view.is_displayed:
+            self._view.close()
 
     def stop_previews(self) -> None:
         """Take no previews any more, and let go of those that are here; the job itself goes on."""
-        self._comfy.loop.call(self._prompt.stop_previews)
-        self._comfy.announce(self)
+        self._loop.call(self._record.feed, ev.PreviewsOff())
 
     def freeze(self, max_bytes: int | None = None) -> None:
         """Leave the final picture and a one-line summary where the live view is displayed, and close the view.
@@ -298,7 +308,7 @@ class Job(concurrent.futures.Future[Outputs]):
 
     def _wait(self, timeout: float | None) -> None:
         self._refuse_new("result()")
-        self._comfy.loop.refuse_blocking("job.result()")
+        self._loop.refuse_blocking("job.result()")
         try:
             done = self._waiter.wait(timeout)
         except KeyboardInterrupt:
@@ -329,7 +339,7 @@ class Job(concurrent.futures.Future[Outputs]):
     def _on_event(self, event: ev.Event) -> None:
         """Bring the Future into the state of the run: the one place that does."""
         del event
-        run = self._prompt.run
+        run = self._record.run
         if run.status == "new" or self.done():
             return
         if not self._claimed:
@@ -341,6 +351,8 @@ class Job(concurrent.futures.Future[Outputs]):
             self.set_result(self.outputs)
         else:
             self.set_exception(error)
+        self._backend = None
+        self._stop_listening()
         self._waiter.set()
 
     def _error(self, run: Run) -> Exception | None:
@@ -359,10 +371,10 @@ class Job(concurrent.futures.Future[Outputs]):
         if failure is None:
             return JobError(f"{self.title!r} failed.", job_id=self.id)
         if failure.kind == "unreachable":
-            return ConnectionFailed(failure.title)
-        if failure.kind == "rejected":
+            return JobNotSent(failure.title, job_id=self.id)
+        if failure.kind in ("rejected", "refused"):
             lines = "\n".join(f"- {problem}" for problem in failure.problems)
-            rejected = "rejected" if self._prompt.sent else "would reject"
+            rejected = "rejected" if failure.kind == "rejected" else "would reject"
             text = f"The server {rejected} {self.title!r}; nothing ran.\n{lines}"
             return WorkflowInvalid(text, job_id=self.id, problems=failure.problems)
         where = failure.problems[0]
@@ -382,28 +394,38 @@ class Job(concurrent.futures.Future[Outputs]):
 class JobSource:
     """What a view needs of a job, and nothing more."""
 
-    def __init__(self, prompt: Prompt, server: str, interrupt: Callable[[], object]) -> None:
-        self._prompt, self.server, self._interrupt = prompt, server, interrupt
+    def __init__(self, record: Record, interrupt: Callable[[], bool]) -> None:
+        self._record, self._interrupt = record, interrupt
+
+    @property
+    def server(self) -> str:
+        return self._record.run.server
 
     @property
     def titled(self) -> bool:
         """Whether somebody gave the job its title."""
-        return self._prompt.titled
+        return self._record.titled
 
     def plan(self) -> Plan:
-        return self._prompt.plan
+        return self._record.plan
+
+    def display_id(self, node_id: str) -> str | None:
+        return self._record.run.display_id(node_id)
 
     def snapshot(self) -> Snapshot:
-        return self._prompt.snapshot()
+        return self._record.snapshot()
 
     def subscribe(self, listener: Callable[[ev.Event], None]) -> Callable[[], None]:
-        return self._prompt.listen(listener)
+        return self._record.listen(listener)
 
     def outputs(self) -> Outputs:
-        return Outputs.of(self._prompt.results, self._prompt.plan)
+        return Outputs.of(self._record.results, self._record.plan)
+
+    def steps(self) -> Steps:
+        return Steps(self._record)
 
     def last_frame(self) -> ev.Preview | None:
-        return self._prompt.latest
+        return self._record.last_frame()
 
-    def interrupt(self) -> None:
-        self._interrupt()
+    def interrupt(self) -> bool:
+        return self._interrupt()

@@ -53,6 +53,10 @@ class Panel(Protocol):
         """Show one."""
         ...
 
+    def place_of(self, server: str) -> int:
+        """The place of a server in the list that rows refer to."""
+        ...
+
     def drop(self, keys: list[int]) -> None:
         """Show these no more."""
         ...
@@ -61,8 +65,8 @@ class Panel(Protocol):
 class Others:
     """Follows one server until `close()`."""
 
-    def __init__(self, comfy: Comfy, panel: Panel, keys: Iterator[int], server: int) -> None:
-        self._comfy, self._panel, self._new_keys, self._server = comfy, panel, keys, server
+    def __init__(self, comfy: Comfy, panel: Panel, keys: Iterator[int]) -> None:
+        self._comfy, self._panel, self._new_keys = comfy, panel, keys
         self.jobs: tuple[OtherJob, ...] = ()
         self._keys: dict[str, int] = {}
         self._task: concurrent.futures.Future[None] = comfy.loop.run(self._follow())
@@ -107,8 +111,9 @@ class Others:
         keys = {job.id: self._keys.get(job.id) or next(self._new_keys) for job in self.jobs}
         gone = [key for prompt_id, key in self._keys.items() if prompt_id not in keys]
         self._keys = keys
+        server = self._panel.place_of(self._comfy.address.short)
         for job in self.jobs:
-            self._panel.show_foreign(keys[job.id], row_of_other(keys[job.id], job, self._server))
+            self._panel.show_foreign(keys[job.id], row_of_other(keys[job.id], job, server))
         if gone:
             self._panel.drop(gone)
 

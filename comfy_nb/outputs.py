@@ -15,8 +15,8 @@ from typing import overload
 
 from PIL import Image, ImageFile, UnidentifiedImageError
 
-from comfy_nb.client.prompt import Result
 from comfy_nb.errors import NotOneImage, OutputError
+from comfy_nb.events import Result
 from comfy_nb.workflow.plan import Plan
 
 __all__ = ["Output", "Outputs", "open_picture"]
@@ -134,7 +134,7 @@ class Outputs(Sequence[Output]):
 
     @classmethod
     def of(cls, results: Sequence[Result], plan: Plan) -> Outputs:
-        """From what a client collected."""
+        """From the results of a record."""
         return cls([Output(result, plan) for result in results], plan)
 
     @overload

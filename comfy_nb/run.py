@@ -36,6 +36,7 @@ PACE_WINDOW = 8  # observations from which speed is taken; enough to smooth, few
 MIN_PACE_STEPS = 3  # no speed and no time left before this many steps have been seen
 LONGEST_BAR = 2.0**53  # steps; whole numbers beyond are not exact, in Python's floats or in a page
 MIN_RATE = 1e-9  # steps per second; slower, or faster than its inverse, is nonsense from a server
+MAX_SHOWN = 2_000  # nodes of one run that a server may say come into being and are shown at others
 MAX_WARNINGS = 50  # what a server may make us say; more would not be read
 
 
@@ -103,13 +104,20 @@ def _no_nodes() -> Mapping[str, NodeRun]:
     return MappingProxyType({})
 
 
+def _shown_nowhere() -> Mapping[str, str]:
+    return MappingProxyType({})
+
+
 @dataclass(frozen=True, slots=True)
 class Run:
     """Everything known about one prompt. Change it only with `fold`."""
 
     plan: Plan
     status: Status = "new"
+    server: str = ""  # where it runs, for people; empty while that is not decided
+    previewing: bool = True  # whether previews are wanted
     nodes: Mapping[str, NodeRun] = field(default_factory=_no_nodes)  # by execution id
+    shown: Mapping[str, str] = field(default_factory=_shown_nowhere)  # execution id -> planned id, where told
     current: str | None = None  # execution id of the node that spoke last
     position: int | None = None  # place in the queue, 1 is next
     progress: float = 0.0  # overall, 0 to 1, never falls
@@ -124,6 +132,7 @@ class Run:
     outputs: int = 0  # how many have arrived
     executed: int = 0  # how many nodes have said what they put out
     previews: int = 0  # how many were let through
+    kept: int = 0  # the number of the last one that was kept for the step history
     link: ev.Link = "connected"
     link_note: str = ""
     queued_at: float | None = None
@@ -134,6 +143,10 @@ class Run:
     def ended(self) -> bool:
         """Whether the status is final."""
         return self.status in FINAL
+
+    def display_id(self, node_id: str) -> str | None:
+        """The planned node at which what happens at an execution id is shown; None if there is none."""
+        return self.plan.display_id(node_id) or self.shown.get(node_id)
 
     @property
     def bar(self) -> NodeRun | None:
@@ -179,15 +192,21 @@ def fold(run: Run, event: ev.Event, at: float) -> Run:
 
     Total: any event in any state is allowed; what makes no sense is ignored.
     """
-    if run.ended:
-        return run
     match event:
+        case ev.Entitled(title=title):  # what its holder says counts after the end as well
+            return run if title == run.plan.title else replace(run, plan=replace(run.plan, title=title))
+        case ev.PreviewsOff():
+            return replace(run, previewing=False) if run.previewing else run
+        case _ if run.ended:
+            return run
         case ev.LinkChanged(link=link, note=note):
             return (
                 run if (link, note) == (run.link, run.link_note) else replace(run, link=link, link_note=note)
             )
-        case ev.Submitted():
-            return replace(run, status="queued", queued_at=at) if run.status == "new" else run
+        case ev.Submitted(prompt_id=prompt_id):
+            return _submitted(run, prompt_id, at)
+        case ev.Placed(server=server):
+            return run if server == run.server else replace(run, server=server)
         case ev.Positioned(position=position):
             return _positioned(run, position, at)
         case ev.Settled():
@@ -202,13 +221,21 @@ def fold(run: Run, event: ev.Event, at: float) -> Run:
             return replace(run, status="cancelled" if cancelled else "lost", cause=cause, ended_at=at)
         case ev.Stopping():
             return run if run.stopping else replace(run, stopping=True)
-        case ev.OutputArrived(index=index):
-            return replace(run, outputs=max(run.outputs, index + 1))
+        case ev.OutputArrived(result=result):
+            return run if result.index != run.outputs else replace(run, outputs=run.outputs + 1)
+        case ev.StepKept(number=number):
+            return replace(run, kept=number) if run.kept < number <= run.previews and run.previewing else run
         case ev.Warned(text=text):
             told = text in run.warnings or len(run.warnings) >= MAX_WARNINGS
             return run if told else replace(run, warnings=(*run.warnings, text))
         case _:
             return run if run.outcome is not None else _heard(run, event, at)
+
+
+def _submitted(run: Run, prompt_id: str, at: float) -> Run:
+    if prompt_id and prompt_id != run.plan.prompt_id:
+        run = replace(run, plan=replace(run.plan, prompt_id=prompt_id))
+    return replace(run, status="queued", queued_at=at) if run.status == "new" else run
 
 
 def _positioned(run: Run, position: int, at: float) -> Run:
@@ -283,6 +310,8 @@ def _heard(run: Run, event: ev.Event, at: float) -> Run:
         case ev.NodesCached(nodes=nodes):
             cached = {node: NodeRun("cached") for node in nodes if node not in run.nodes}
             return _with_nodes(run, cached)
+        case ev.NodeShown(node_id=node, display_id=display):
+            return _shown(run, node, display)
         case ev.NodeStarted(node_id=node):
             return _node_started(run, node, at)
         case ev.Progressed(node_id=node, value=value, max=most):
@@ -299,8 +328,15 @@ def _heard(run: Run, event: ev.Event, at: float) -> Run:
             return run
 
 
+def _shown(run: Run, node_id: str, display_id: str) -> Run:
+    known = run.display_id(node_id) is not None or run.plan.node(display_id) is None
+    if known or len(run.shown) >= MAX_SHOWN:
+        return run
+    return _with_progress(replace(run, shown=MappingProxyType({**run.shown, node_id: display_id})))
+
+
 def _wanted(run: Run, preview: ev.Preview) -> bool:
-    if run.finishing:
+    if run.finishing or not run.previewing:
         return False
     node = run.nodes.get(preview.node_id)
     return node is None or node.state in ("running", "waiting")
@@ -359,7 +395,5 @@ def fraction_of(run: Run, planned: PlanNode) -> float:
         return 0.0
     if own.state != "running" or own.has_bar:
         return own.fraction
-    children = [
-        n for key, n in run.nodes.items() if key != planned.id and run.plan.display_id(key) == planned.id
-    ]
+    children = [n for key, n in run.nodes.items() if key != planned.id and run.display_id(key) == planned.id]
     return sum(child.fraction for child in children) / (len(children) + 1) if children else own.fraction

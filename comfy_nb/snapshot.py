@@ -6,7 +6,7 @@ Durations are seconds; ages are sent instead of clock times, as the clocks of pa
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 from comfy_nb.errors import Problem
@@ -44,7 +44,14 @@ class ErrorView:
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """The state of a job at one moment."""
+    """The state of a job at one moment.
+
+    `note` is a sentence for people. `progress` is overall, 0 to 1. `node`, `label` and `activity` are of the node that
+    runs; `step` of `of` is its bar, 0 of 0 without one. `speed` is in steps per second, `elapsed` in seconds, `left` a
+    range of seconds; each is None while there is nothing to tell. `position` is the place in the queue, 1 is next.
+    `silent` is how many seconds ago the server last spoke of it. `outputs` counts what has arrived; `previews` says
+    whether they are wanted.
+    """
 
     id: str
     title: str
@@ -114,11 +121,8 @@ def plan_view(plan: Plan, server: str) -> dict[str, Any]:
     return {"v": VERSION, "id": plan.prompt_id, "title": plan.title, "server": server, "nodes": nodes}
 
 
-def take(run: Run, at: float, *, heard_at: float | None = None, previews: bool = True) -> Snapshot:
-    """The snapshot of `run` at `at`. `heard_at` is when the server last spoke of it; both in monotonic seconds.
-
-    `previews` says whether the job asked for them.
-    """
+def take(run: Run, at: float, *, heard_at: float | None = None) -> Snapshot:
+    """The snapshot of `run` at `at`. `heard_at` is when the server last spoke of it; both in monotonic seconds."""
     planned = _current(run)
     bar = run.bar
     return Snapshot(
@@ -143,7 +147,7 @@ def take(run: Run, at: float, *, heard_at: float | None = None, previews: bool =
         error=_error(run),
         warnings=run.warnings,
         outputs=run.outputs,
-        previews=previews,
+        previews=run.previewing,
     )
 
 
@@ -161,8 +165,8 @@ def _error_json(error: ErrorView | None) -> dict[str, Any] | None:
 
 
 def _current(run: Run) -> PlanNode | None:
-    shown = run.plan.display_id(run.current) if run.current else None
-    return next((node for node in run.plan.nodes if node.id == shown), None)
+    shown = run.display_id(run.current) if run.current else None
+    return run.plan.node(shown) if shown else None
 
 
 def _activity(run: Run, planned: PlanNode | None) -> str:
@@ -241,8 +245,3 @@ def _node_view(run: Run, planned: PlanNode) -> NodeView:
         of=round(bar.max) if bar else 0,
         seconds=seconds,
     )
-
-
-def to_json(snapshot: Snapshot) -> dict[str, Any]:
-    """The whole snapshot as JSON, for readers that have no plan."""
-    return asdict(snapshot)

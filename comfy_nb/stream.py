@@ -8,15 +8,16 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import weakref
 from collections import deque
 from collections.abc import Callable
 from functools import partial
 from typing import Self
 
 from comfy_nb import events as ev
-from comfy_nb.client.loop import Loop
-from comfy_nb.client.prompt import Prompt
 from comfy_nb.kernel.pump import Waiter, live_messages
+from comfy_nb.loop import Loop
+from comfy_nb.record import Record
 from comfy_nb.snapshot import Snapshot
 
 __all__ = ["EventStream"]
@@ -28,9 +29,9 @@ Item = ev.Event | Snapshot
 
 
 class EventStream:
-    """An iterator and an asynchronous iterator over what happens to one job. Close it to stop early."""
+    """An iterator and an asynchronous iterator over what happens to one job. Close it, or drop it, to stop early."""
 
-    def __init__(self, prompt: Prompt, loop: Loop) -> None:
+    def __init__(self, record: Record, loop: Loop) -> None:
         self._loop = loop
         self._lock = threading.Lock()
         self._items: deque[Item] = deque()
@@ -38,10 +39,11 @@ class EventStream:
         self._wakes: list[Callable[[], object]] = []
         self._over = False
         # Listening first: what happens in between is in the snapshot too, and nothing is in neither.
-        self._stop = prompt.listen(lambda event: self._push(event, ended=prompt.run.ended))
+        self._stop = record.listen(partial(_push, weakref.ref(self), record))
+        weakref.finalize(self, self._stop).atexit = False  # a reader left in the middle is forgotten
         with self._lock:
-            self._items.appendleft(prompt.snapshot())
-            self._over = self._over or prompt.run.ended
+            self._items.appendleft(record.snapshot())
+            self._over = self._over or record.run.ended
 
     def close(self) -> None:
         """Stop reading; a reader that waits ends."""
@@ -91,7 +93,8 @@ class EventStream:
             with live_messages():
                 await woken.wait()
 
-    def _push(self, event: ev.Event, *, ended: bool) -> None:
+    def push(self, event: ev.Event, *, ended: bool) -> None:
+        """Something happened; with `ended`, nothing follows."""
         with self._lock:
             if self._over:
                 return
@@ -116,6 +119,12 @@ class EventStream:
                 wake()
             except RuntimeError:  # that reader's loop was closed: nobody waits any more
                 continue
+
+
+def _push(reader: weakref.ref[EventStream], record: Record, event: ev.Event) -> None:
+    """Hold a reader no longer than its user does."""
+    if (stream := reader()) is not None:
+        stream.push(event, ended=record.run.ended)
 
 
 def _subject(item: Item) -> tuple[type, object]:

@@ -10,6 +10,7 @@ from typing import Literal, NamedTuple
 
 from comfy_nb.job import Job
 from comfy_nb.kernel.pump import Waiter
+from comfy_nb.loop import get_loop
 
 __all__ = ["DoneAndNotDone", "as_completed", "wait"]
 
@@ -28,8 +29,10 @@ def wait(
 ) -> DoneAndNotDone:
     """Wait until all jobs have ended, the first has, or the first has failed; at most `timeout` seconds.
 
-    A cancelled job counts as ended, not as failed, as in `concurrent.futures`.
+    A cancelled job counts as ended, not as failed, as in `concurrent.futures`. Raises `JobNotStarted` if one was never
+    started.
     """
+    get_loop().refuse_blocking("comfy_nb.wait()")
     waiting = list(jobs)
     done: set[Job] = set()
     for job in _as_they_end(waiting, timeout):
@@ -43,7 +46,11 @@ def wait(
 
 
 def as_completed(jobs: Iterable[Job], timeout: float | None = None) -> Iterator[Job]:
-    """The jobs in the order in which they end. Raises `TimeoutError` if some have not after `timeout` seconds."""
+    """The jobs in the order in which they end. Raises `TimeoutError` if some have not after `timeout` seconds.
+
+    Raises `JobNotStarted` if one was never started.
+    """
+    get_loop().refuse_blocking("comfy_nb.as_completed()")
     waiting = list(dict.fromkeys(jobs))
     ended = 0
     for job in _as_they_end(waiting, timeout):

@@ -11,7 +11,7 @@ from collections.abc import Collection
 from typing import Any
 
 from comfy_nb.client.http import Http
-from comfy_nb.client.loop import Loop
+from comfy_nb.loop import Loop
 from comfy_nb.workflow.check import Problems, check
 from comfy_nb.workflow.classes import Classes
 

@@ -20,10 +20,9 @@ from comfy_nb.client import timing
 from comfy_nb.client.address import Address
 from comfy_nb.client.catalog import Catalog
 from comfy_nb.client.collect import collect, collect_frame, is_output_frame
+from comfy_nb.client.delivery import Delivery
 from comfy_nb.client.http import Http
 from comfy_nb.client.line import Line, new_id
-from comfy_nb.client.loop import Loop
-from comfy_nb.client.prompt import Prompt
 from comfy_nb.client.reconcile import Reconciler
 from comfy_nb.client.sending import Sender
 from comfy_nb.client.socket import MAX_MESSAGE
@@ -31,7 +30,8 @@ from comfy_nb.client.stopping import Stopper
 from comfy_nb.client.timing import Timing
 from comfy_nb.errors import ComfyError, ConnectionFailed, JobLost
 from comfy_nb.failures import unreachable
-from comfy_nb.store import get_store
+from comfy_nb.loop import Loop
+from comfy_nb.record import Record, Request
 from comfy_nb.wire import messages as wire
 from comfy_nb.wire.fields import mapping, text
 from comfy_nb.wire.records import HistoryEntry, Queue
@@ -61,7 +61,8 @@ class Client:
         self._tls: ssl.SSLContext | None = address.ssl_context()  # reads files, so not on the loop
         self._http = Http(address, loop, self._tls, self._timing)
         self.catalog = Catalog(self._http, loop)
-        self._prompts: dict[str, Prompt] = {}
+        # Each open prompt is either on the line that hears of it or, not sent yet or taken up, among these.
+        self._lineless: dict[str, Delivery] = {}
         self._line = self._new_line()  # for new prompts
         self._lines = [self._line]  # and those of prompts that were sent before
         self._truth = Reconciler(self._http, loop, self._timing, self._finish)
@@ -72,7 +73,7 @@ class Client:
             self._timing,
             line=lambda: self._line,
             finish=self._finish,
-            adopt=self._adopt,
+            place=self._place,
         )
         self._tasks: set[asyncio.Task[None]] = set()
         self._queue_task: asyncio.Task[None] | None = None
@@ -106,12 +107,12 @@ class Client:
         self._start(self._watch(), "watchdog")
 
     async def close(self) -> None:
-        """Stop listening. Prompts go on at the server; those still open say that nobody listens any more."""
+        """Stop listening. Prompts go on at the server; for us all that are open end here."""
         for line in self._lines:
             self._on_link(line, "closed", "the connection was closed here")
-        for prompt in [p for p in self._prompts.values() if not p.sent]:
-            why = f"The connection to {self.address.display} was closed here before the job was sent."
-            self._finish(prompt, ev.Rejected(unreachable(ConnectionFailed(why))))
+        for delivery in self._open():
+            for event in _closed(delivery, self.address.display):
+                self._finish(delivery, event)
         tasks = list(self._tasks)
         for task in tasks:
             task.cancel()
@@ -121,35 +122,31 @@ class Client:
 
     # -- submit and stop ---------------------------------------------------------------------------------------
 
-    def submit(self, prompt: Prompt, extra_data: dict[str, Any] | None = None) -> None:
+    def submit(self, record: Record, extra_data: dict[str, Any] | None = None) -> None:
         """Hand a prompt to the server, in time; what becomes of it comes as events."""
-        self._prompts[prompt.id] = prompt
-        self._start(self._submit(prompt, extra_data or {}), "submit")
+        delivery = self._lineless[record.id] = Delivery(record, extra_data or {})
+        self._start(self._submit(delivery), "submit")
 
-    async def _submit(self, prompt: Prompt, extra_data: dict[str, Any]) -> None:
-        await self._sender.send(prompt, extra_data)
+    async def _submit(self, delivery: Delivery) -> None:
+        await self._sender.send(delivery)
         self._wake.set()
-        if prompt.doubt is not None:
+        if delivery.doubt is not None:
             await self.reconcile()
-        await self._stopper.stop(prompt)  # if asked for meanwhile
+        await self._stopper.stop(delivery)  # if asked for meanwhile
 
-    def _adopt(self, line: Line, prompt: Prompt, prompt_id: str) -> None:
-        for known in (self._prompts, line.prompts):
-            known.pop(prompt.id, None)
-            known[prompt_id] = prompt
-        prompt.adopt(prompt_id)
-
-    def interrupt(self, prompt: Prompt) -> None:
+    def interrupt(self, record: Record) -> None:
         """Ask the server to stop exactly this prompt; what becomes of it comes as events. Twice is harmless."""
-        prompt.stop_asked = True
-        prompt.feed(ev.Stopping())
-        if not prompt.sent:
-            self._finish(prompt, ev.Vanished("cancelled before it was sent", cancelled=True))
+        delivery = next((known for known in self._open() if known.record is record), None)
+        if delivery is None:  # it has ended
+            return
+        delivery.feed(ev.Stopping())
+        if not delivery.sent:
+            self._finish(delivery, ev.Vanished("cancelled before it was sent", cancelled=True))
         else:
-            self._start(self._stopper.stop(prompt), "interrupt")
+            self._start(self._stopper.stop(delivery), "interrupt")
         self._wake.set()
 
-    async def look_up(self, prompt_id: str) -> Prompt:
+    async def look_up(self, prompt_id: str) -> Request:
         """A prompt that is at the server, whoever sent it. Raises `JobLost` if the server does not know it."""
         if not re.fullmatch(r"[\w-]{1,200}", prompt_id):
             raise JobLost(
@@ -166,15 +163,14 @@ class Client:
         plan = await self._loop.work(
             make_plan, entry.prompt, prompt_id, title=title or None, outputs=outputs or None
         )
-        return Prompt(plan, entry.prompt, preview="none")  # its frames go to whoever sent it
+        return Request(plan, entry.prompt, preview="none")  # its frames go to whoever sent it
 
-    def take_up(self, prompt: Prompt) -> None:
-        """Follow a prompt that is at the server, by queue and history; what becomes of it comes as events."""
-        self._prompts[prompt.id] = prompt
-        prompt.sent = prompt.unwatched = True
-        prompt.feed(ev.Submitted())
-        prompt.feed(ev.Warned(TAKEN_UP))
-        self._start(self.reconcile(), "look")
+    async def take_up(self, record: Record) -> None:
+        """Follow a prompt that is at the server, by queue and history. One that has ended is over when this returns."""
+        delivery = self._lineless[record.id] = Delivery(record, sent=True, unwatched=True)
+        delivery.feed(ev.Submitted())
+        delivery.feed(ev.Warned(TAKEN_UP))
+        await self.reconcile()
         self._wake.set()
 
     async def everybody(self, ended: int) -> tuple[Queue, tuple[HistoryEntry, ...]]:
@@ -185,13 +181,25 @@ class Client:
         """Ask the server to stop a prompt that is not ours, and no other. Raises `ServerError` if it cannot."""
         await self._stopper.stop_at_server(prompt_id, ours=False)
 
-    def _finish(self, prompt: Prompt, event: ev.Event) -> None:
-        self._prompts.pop(prompt.id, None)
+    def _open(self) -> list[Delivery]:
+        return [
+            *self._lineless.values(),
+            *(each for line in self._lines for each in line.deliveries.values()),
+        ]
+
+    def _place(self, delivery: Delivery, line: Line | None, known_as: str) -> None:
+        """Put an open prompt on a line, or among those without one, by the id that it has now."""
+        for register in (self._lineless, *(each.deliveries for each in self._lines)):
+            register.pop(known_as, None)
+        (self._lineless if line is None else line.deliveries)[delivery.id] = delivery
+
+    def _finish(self, delivery: Delivery, event: ev.Event) -> None:
+        self._lineless.pop(delivery.id, None)
         for line in list(self._lines):
-            if line.prompts.pop(prompt.id, None) and not line.prompts and line is not self._line:
+            if line.deliveries.pop(delivery.id, None) and not line.deliveries and line is not self._line:
                 self._lines.remove(line)
                 self._start(line.socket.close(), "close")
-        prompt.feed(event)
+        delivery.feed(event)
 
     # -- workflows ---------------------------------------------------------------------------------------------
 
@@ -221,7 +229,7 @@ class Client:
         """After a loss without good-bye the server may cut off whoever comes back with the same id."""
         if clean or line is not self._line or len(self._lines) >= MAX_LINES:
             return
-        if not line.prompts:
+        if not line.deliveries:
             line.socket.client_id = new_id()
             return
         self._line = self._new_line()
@@ -232,67 +240,33 @@ class Client:
     def _on_link(self, line: Line, link: ev.Link, note: str) -> None:
         line.tell(link, note)
         if line is self._line:
-            for prompt in self._lineless():
-                prompt.feed(ev.LinkChanged(link, note))
+            for delivery in list(self._lineless.values()):
+                delivery.feed(ev.LinkChanged(link, note))
         self._wake.set()
         if link == "connected":  # also when nobody was told that it had been away
             self._queue_moved()
-
-    def _lineless(self) -> list[Prompt]:
-        """The prompts that no line hears of: not sent yet, or taken up."""
-        return [p for p in self._prompts.values() if not any(p.id in line.prompts for line in self._lines)]
 
     def _on_message(self, line: Line, message: wire.Message) -> None:
         if isinstance(message, wire.Status):
             self._queue_moved()
         owner = line.router.owner(message)
-        prompt = line.prompts.get(owner) if owner is not None else None
-        if prompt is None:
+        delivery = line.deliveries.get(owner) if owner is not None else None
+        if delivery is None:
             return
-        if isinstance(message, wire.PreviewImage | wire.PreviewWithMetadata):
-            self._on_picture(prompt, message)
+        picture = isinstance(message, wire.PreviewImage | wire.PreviewWithMetadata)
+        if picture and is_output_frame(delivery, message):
+            self._start(collect_frame(delivery, message, self._loop), "frame")
             return
-        for event in prompt.hear(message):
+        for event in delivery.hear(message):
             if isinstance(event, ev.NodeExecuted):
-                self._start(collect(prompt, event.output, self._http, self._loop), "fetch")
+                self._start(collect(delivery, event.output, self._http, self._loop), "fetch")
             elif isinstance(event, ev.Finishing):
-                self._start(self._truth.settle(prompt, self._timing.settle), "settle")
+                self._start(self._truth.settle(delivery, self._timing.settle), "settle")
                 self._wake.set()
-
-    def _on_picture(self, prompt: Prompt, message: wire.PreviewImage | wire.PreviewWithMetadata) -> None:
-        if is_output_frame(prompt, message):
-            self._start(collect_frame(prompt, message, self._loop), "frame")
-            return
-        if prompt.wants_previews:
-            for event in prompt.hear(message):
-                if isinstance(event, ev.Preview):
-                    self._keep(prompt, event)
-
-    def _keep(self, prompt: Prompt, preview: ev.Preview) -> None:
-        """Keep a frame for the step history; after some time, if older bytes must go to the disk first."""
-        blob = None if prompt.unkept else get_store().put_in_memory(preview.image, "steps")
-        if blob is not None:
-            prompt.keep(preview, blob)
-            return
-        prompt.unkept.append(preview)
-        if len(prompt.unkept) == 1:
-            self._start(self._keep_rest(prompt), "steps")
-
-    async def _keep_rest(self, prompt: Prompt) -> None:
-        async with prompt.keeping:
-            while prompt.unkept:
-                preview = prompt.unkept[0]
-                try:
-                    blob = await self._loop.work(get_store().put, preview.image, "steps")
-                except OSError as error:
-                    log.info("comfy_nb: a step of %s is not kept: %s", prompt.id, error)
-                else:
-                    prompt.keep(preview, blob)
-                prompt.unkept.popleft()  # only now: those that come meanwhile stay behind it
 
     def _queue_moved(self) -> None:
         self.queue_moves += 1
-        if self._prompts and (self._queue_task is None or self._queue_task.done()):
+        if self._open() and (self._queue_task is None or self._queue_task.done()):
             self._queue_task = self._start(self._look_soon(), "queue")
 
     async def _look_soon(self) -> None:
@@ -304,30 +278,30 @@ class Client:
     async def reconcile(self) -> None:
         """Ask queue and history about every open prompt, fold in what they say, and send again what was lost."""
         self._looked_at = self._loop.asyncio.time()
-        prompts = [p for p in self._prompts.values() if p.sent and not p.posting]
-        if not prompts:
+        deliveries = [each for each in self._open() if each.sent and not each.posting]
+        if not deliveries:
             return
         try:
-            queue = await self._truth.compare(prompts)
+            queue = await self._truth.compare(deliveries)
         except ComfyError as error:
             log.info("comfy_nb: queue and history of %s: %s", self.address.display, error)
             return
-        for prompt in prompts:
-            if self._stopper.due(prompt):
-                self._start(self._stopper.stop(prompt), "interrupt")
+        for delivery in deliveries:
+            if self._stopper.due(delivery):
+                self._start(self._stopper.stop(delivery), "interrupt")
         for line in self._lines:
-            running = next((p for p in line.prompts.values() if queue.position(p.id) == 0), None)
+            running = next((each for each in line.deliveries.values() if queue.position(each.id) == 0), None)
             if running is not None and line.note_silence(running):
                 log.info("comfy_nb: %s runs, and nothing is heard of it", running.id)
                 self._start(line.socket.renew(), "renew")
 
     def _pace(self) -> float:
         """Seconds between two looks."""
-        prompts = [p for p in self._prompts.values() if p.sent]
-        if any(p.missing_since is not None or p.doubt for p in prompts):
+        sent = [each for each in self._open() if each.sent]
+        if any(each.missing_since is not None or each.doubt for each in sent):
             return self._timing.again
         away = any(not line.socket.is_open for line in self._lines)
-        unclear = away or any(p.stop_asked or p.run.finishing for p in prompts)
+        unclear = away or any(each.stop_asked or each.run.finishing for each in sent)
         return self._timing.doubt if unclear else self._timing.watch
 
     async def _watch(self) -> None:
@@ -358,3 +332,15 @@ class Client:
         task.add_done_callback(self._tasks.discard)
         task.add_done_callback(lambda _: work.close())  # cancelled before it began, it would complain
         return task
+
+
+def _closed(delivery: Delivery, server: str) -> tuple[ev.Event, ...]:
+    """How a prompt ends that is open as the connection is closed."""
+    if delivery.run.outcome is not None:
+        return ev.Warned("The connection was closed here before all results were fetched."), ev.Ended()
+    if delivery.sent:
+        known_by = f"comfy.attach({delivery.id!r}) on a new connection takes it up again"
+        cause = f"the connection to {server} was closed here; it may go on at the server, and {known_by}"
+        return (ev.Vanished(cause),)
+    why = f"The connection to {server} was closed here before the job was sent."
+    return (ev.Rejected(unreachable(ConnectionFailed(why))),)

@@ -10,11 +10,11 @@ import hashlib
 import time
 
 from comfy_nb import events as ev
+from comfy_nb.client.delivery import Delivery, keys_of
 from comfy_nb.client.exchange import Unavailable
 from comfy_nb.client.http import Http
-from comfy_nb.client.loop import Loop
-from comfy_nb.client.prompt import Prompt, Result, keys_of
 from comfy_nb.errors import ComfyError, ConnectionFailed
+from comfy_nb.loop import Loop
 from comfy_nb.store import Blob, get_store
 from comfy_nb.wire.messages import PreviewImage, PreviewWithMetadata
 from comfy_nb.wire.records import FileRef, NodeOutput
@@ -26,20 +26,20 @@ SOCKET_SAVER = "SaveImageWebsocket"  # sends its results as frames and leaves no
 
 
 async def collect(
-    prompt: Prompt, output: NodeOutput, http: Http, loop: Loop, patience: float | None = None
+    delivery: Delivery, output: NodeOutput, http: Http, loop: Loop, patience: float | None = None
 ) -> None:
     """Fetch all files of `output` that are not here yet, one after another, and keep its texts.
 
     While the server is away it is asked again for `patience` seconds; then the result says why it has no bytes. If
     `patience` is None, what cannot be fetched now is left for the end of the run.
     """
-    async with prompt.collecting:
+    async with delivery.collecting:
         for key in keys_of(output):
-            if prompt.has(key):
+            if key in delivery.collected:
                 continue
             _, file, place = key
             if file is None:
-                prompt.add(key, _text(prompt, output, place))
+                delivery.add(key, _text(delivery, output, place))
                 continue
             try:
                 data = await _fetch(file, http, patience or 0.0)
@@ -48,27 +48,35 @@ async def collect(
                 if patience is None:
                     continue
                 blob, problem = None, str(error)
-                prompt.feed(ev.Warned(f"The result {file.filename!r} could not be fetched: {problem}"))
-            prompt.add(key, _file(prompt, output, file, blob, problem))
+                delivery.feed(ev.Warned(f"The result {file.filename!r} could not be fetched: {problem}"))
+            delivery.add(key, _file(delivery, output, file, blob, problem))
 
 
-def is_output_frame(prompt: Prompt, message: PreviewImage | PreviewWithMetadata) -> bool:
+def is_output_frame(delivery: Delivery, message: PreviewImage | PreviewWithMetadata) -> bool:
     """Whether a frame is a full-size result, not a preview."""
-    node_id = message.node_id if isinstance(message, PreviewWithMetadata) else prompt.run.current or ""
-    return message.media_type == "image/png" and prompt.class_of(prompt.shown(node_id)) == SOCKET_SAVER
+    node_id = message.node_id if isinstance(message, PreviewWithMetadata) else delivery.run.current or ""
+    node = delivery.record.plan.node(_shown(delivery, node_id))
+    return message.media_type == "image/png" and node is not None and node.class_type == SOCKET_SAVER
 
 
-async def collect_frame(prompt: Prompt, message: PreviewImage | PreviewWithMetadata, loop: Loop) -> None:
+async def collect_frame(delivery: Delivery, message: PreviewImage | PreviewWithMetadata, loop: Loop) -> None:
     """Keep a result that came as a frame of the socket."""
-    node_id = message.node_id if isinstance(message, PreviewWithMetadata) else prompt.run.current or ""
-    async with prompt.collecting:
+    node_id = message.node_id if isinstance(message, PreviewWithMetadata) else delivery.run.current or ""
+    async with delivery.collecting:
         name = hashlib.sha256(message.image).hexdigest()[:16] + ".png"
-        key = (node_id, FileRef(name, "", "websocket", None), len(prompt.results))
+        key = (node_id, FileRef(name, "", "websocket", None), len(delivery.collected))
         blob = await _stored(message.image, loop)
-        result = Result(
-            len(prompt.results), node_id, prompt.shown(node_id), name, "image/png", "image", False, blob=blob
+        result = ev.Result(
+            len(delivery.collected),
+            node_id,
+            _shown(delivery, node_id),
+            name,
+            "image/png",
+            "image",
+            False,
+            blob=blob,
         )
-        prompt.add(key, result)
+        delivery.add(key, result)
 
 
 async def _stored(data: bytes, loop: Loop) -> Blob:
@@ -76,17 +84,26 @@ async def _stored(data: bytes, loop: Loop) -> Blob:
     return store.put_in_memory(data, "outputs") or await loop.work(store.put, data, "outputs")
 
 
-def _text(prompt: Prompt, output: NodeOutput, place: int) -> Result:
-    display = prompt.shown(output.display_node)
+def _shown(delivery: Delivery, node_id: str) -> str:
+    """The planned node at which an execution id is shown."""
+    return delivery.run.display_id(node_id) or node_id
+
+
+def _text(delivery: Delivery, output: NodeOutput, place: int) -> ev.Result:
+    display = _shown(delivery, output.display_node)
     text = output.texts[place]
-    return Result(len(prompt.results), output.node_id, display, "", "text/plain", "text", False, text=text)
+    return ev.Result(
+        len(delivery.collected), output.node_id, display, "", "text/plain", "text", False, text=text
+    )
 
 
-def _file(prompt: Prompt, output: NodeOutput, file: FileRef, blob: Blob | None, problem: str) -> Result:
-    return Result(
-        index=len(prompt.results),
+def _file(
+    delivery: Delivery, output: NodeOutput, file: FileRef, blob: Blob | None, problem: str
+) -> ev.Result:
+    return ev.Result(
+        index=len(delivery.collected),
         node_id=output.node_id,
-        display_id=prompt.shown(output.display_node),
+        display_id=_shown(delivery, output.display_node),
         name=file.filename,
         media_type=file.media_type,
         kind=file.kind,

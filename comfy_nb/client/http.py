@@ -15,9 +15,9 @@ from urllib.parse import quote
 
 from comfy_nb.client.address import Address
 from comfy_nb.client.exchange import MAX_JSON, Refused, Unavailable, Upload
-from comfy_nb.client.loop import Loop
 from comfy_nb.client.timing import TIMING, Timing
 from comfy_nb.errors import ConnectionFailed, ServerError
+from comfy_nb.loop import Loop
 from comfy_nb.wire import records
 from comfy_nb.wire.messages import Json, loads
 

@@ -13,12 +13,12 @@ import uuid
 from collections.abc import Callable
 
 from comfy_nb.client.address import Address
-from comfy_nb.client.loop import Loop
-from comfy_nb.client.prompt import Prompt
+from comfy_nb.client.delivery import Delivery
 from comfy_nb.client.routing import Router
 from comfy_nb.client.socket import Socket
 from comfy_nb.client.timing import Timing
 from comfy_nb.events import Link, LinkChanged
+from comfy_nb.loop import Loop
 from comfy_nb.wire import messages as wire
 
 __all__ = ["Line", "new_id"]
@@ -47,10 +47,10 @@ class Line:
         tls: ssl.SSLContext | None,
         max_message: int,
     ) -> None:
-        self.prompts: dict[str, Prompt] = {}
+        self.deliveries: dict[str, Delivery] = {}
         self.link: Link = "connecting"
         self.note = ""  # what there is to say of it, for people
-        self.router = Router(self.prompts, self._has_node)
+        self.router = Router(self.deliveries, self._has_node)
         self._timing = timing
         self._heard_at = self._renewed_at = time.monotonic()
         self._renewals = 0
@@ -77,9 +77,9 @@ class Line:
         self.link, self.note = link, note
         if link != "connected":
             self.router.forget()
-        for prompt in list(self.prompts.values()):
-            prompt.unwatched = prompt.unwatched or link != "connected"
-            prompt.feed(LinkChanged(link, note))
+        for delivery in list(self.deliveries.values()):
+            delivery.unwatched = delivery.unwatched or link != "connected"
+            delivery.feed(LinkChanged(link, note))
 
     def _hear(self, message: wire.Message) -> None:
         if not _is_greeting(message):
@@ -87,15 +87,15 @@ class Line:
         self._on_message(self, message)
 
     def _has_node(self, prompt_id: str, node_id: str) -> bool:
-        return self.prompts[prompt_id].plan.display_id(node_id) is not None
+        return self.deliveries[prompt_id].run.display_id(node_id) is not None
 
-    def note_silence(self, running: Prompt) -> bool:
+    def note_silence(self, running: Delivery) -> bool:
         """The queue says that `running` runs. If nothing is heard, say so; True if the socket is to be opened anew.
 
         A socket that is open and dead looks just like a server that loads a model, so this gets rarer each time.
         """
         now = time.monotonic()
-        silent = now - max(self._heard_at, running.heard_at or 0.0, running.run.started_at or 0.0)
+        silent = now - max(self._heard_at, running.record.heard_at or 0.0, running.run.started_at or 0.0)
         if not self.socket.is_open:
             return False
         if silent >= min(TELL_AFTER, self._timing.quiet[0]):

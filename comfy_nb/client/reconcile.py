@@ -13,12 +13,12 @@ from collections.abc import Callable, Collection
 
 from comfy_nb import events as ev
 from comfy_nb.client.collect import collect
+from comfy_nb.client.delivery import Delivery
 from comfy_nb.client.http import Http
-from comfy_nb.client.loop import Loop
-from comfy_nb.client.prompt import Prompt
 from comfy_nb.client.timing import Timing
 from comfy_nb.errors import ComfyError, ConnectionFailed, ServerError
 from comfy_nb.failures import unreachable, verdict
+from comfy_nb.loop import Loop
 from comfy_nb.wire.records import HistoryEntry, Queue
 
 __all__ = ["REMOVED", "Reconciler"]
@@ -41,51 +41,51 @@ class Reconciler:
     """Compares prompts with the server, and ends those that it knows to be over. Runs on the loop thread."""
 
     def __init__(
-        self, http: Http, loop: Loop, timing: Timing, finish: Callable[[Prompt, ev.Event], None]
+        self, http: Http, loop: Loop, timing: Timing, finish: Callable[[Delivery, ev.Event], None]
     ) -> None:
         self._http, self._loop, self._timing, self._finish = http, loop, timing, finish
 
-    async def compare(self, prompts: Collection[Prompt]) -> Queue:
+    async def compare(self, deliveries: Collection[Delivery]) -> Queue:
         """Look at the queue, then at the history of those that are not in it. Raises `ComfyError`."""
         queue = await self._http.queue()
-        for prompt in prompts:
-            position = queue.position(prompt.id)
+        for delivery in deliveries:
+            position = queue.position(delivery.id)
             if position is None:
-                await self._not_queued(prompt)
+                await self._not_queued(delivery)
             else:
-                _found(prompt)
-                prompt.feed(ev.Positioned(position))
+                _found(delivery)
+                delivery.feed(ev.Positioned(position))
         return queue
 
-    async def settle(self, prompt: Prompt, tries: tuple[float, ...] = (0.0,)) -> bool:
+    async def settle(self, delivery: Delivery, tries: tuple[float, ...] = (0.0,)) -> bool:
         """Ask the history how a run went; then fetch its outputs, and end it. False if it does not know yet.
 
         Raises `ComfyError` if the history cannot be asked.
         """
-        if prompt.settling or prompt.run.ended:
+        if delivery.settling or delivery.run.ended:
             return True
-        prompt.settling = True
+        delivery.settling = True
         try:
-            entry = await self._history(prompt, tries)
+            entry = await self._history(delivery, tries)
             if entry is None:
                 return False
-            _found(prompt)
-            prompt.feed(verdict(entry, prompt.plan))
+            _found(delivery)
+            delivery.feed(verdict(entry, delivery.record.plan))
             for output in entry.outputs:
-                await collect(prompt, output, self._http, self._loop, self._timing.fetch)
-            async with prompt.collecting, prompt.keeping:  # all that came before is here
-                prompt.order_by(entry.outputs)
-            self._finish(prompt, ev.Ended())
+                await collect(delivery, output, self._http, self._loop, self._timing.fetch)
+            async with delivery.collecting:  # all that came before is here
+                order = delivery.order_by(entry.outputs)
+            self._finish(delivery, ev.Ended(order))
         finally:
-            prompt.settling = False
+            delivery.settling = False
         return True
 
-    async def _history(self, prompt: Prompt, tries: tuple[float, ...]) -> HistoryEntry | None:
+    async def _history(self, delivery: Delivery, tries: tuple[float, ...]) -> HistoryEntry | None:
         fault: ComfyError | None = None
         for delay in tries:
             await asyncio.sleep(delay)
             try:
-                entry = await self._http.history(prompt.id)
+                entry = await self._http.history(delivery.id)
             except ComfyError as error:
                 fault = error
                 continue
@@ -96,28 +96,28 @@ class Reconciler:
             raise fault
         return None
 
-    async def _not_queued(self, prompt: Prompt) -> None:
-        if prompt.run.ended or await self.settle(prompt):
+    async def _not_queued(self, delivery: Delivery) -> None:
+        if delivery.run.ended or await self.settle(delivery):
             return
         now = time.monotonic()
-        if prompt.missing_since is None:
-            prompt.missing_since = now
-        elif now - prompt.missing_since >= self._timing.again:
-            await self._gone(prompt)
+        if delivery.missing_since is None:
+            delivery.missing_since = now
+        elif now - delivery.missing_since >= self._timing.again:
+            await self._gone(delivery)
 
-    async def _gone(self, prompt: Prompt) -> None:
-        if prompt.stop_asked and prompt.run.started_at is None:
+    async def _gone(self, delivery: Delivery) -> None:
+        if delivery.stop_asked and delivery.run.started_at is None:
             # Also when it may never have arrived: it was not to run, and will not.
-            why = REMOVED if prompt.doubt is None else NOT_RUN
-            self._finish(prompt, ev.Vanished(why, cancelled=True))
+            why = REMOVED if delivery.doubt is None else NOT_RUN
+            self._finish(delivery, ev.Vanished(why, cancelled=True))
             return
         forgot_all = await self._forgot_all()
-        if isinstance(prompt.doubt, ConnectionFailed) and prompt.unwatched and forgot_all:
-            self._finish(prompt, ev.Vanished(f"{prompt.doubt} {UNKNOWN}"))
-        elif prompt.doubt is not None:
-            self._finish(prompt, ev.Rejected(unreachable(prompt.doubt)))
+        if isinstance(delivery.doubt, ConnectionFailed) and delivery.unwatched and forgot_all:
+            self._finish(delivery, ev.Vanished(f"{delivery.doubt} {UNKNOWN}"))
+        elif delivery.doubt is not None:
+            self._finish(delivery, ev.Rejected(unreachable(delivery.doubt)))
         else:
-            self._finish(prompt, ev.Vanished(_cause(prompt, forgot_all)))
+            self._finish(delivery, ev.Vanished(_cause(delivery, forgot_all)))
 
     async def _forgot_all(self) -> bool:
         """Whether the server knows of no job that ended. Raises `ConnectionFailed` while it is away."""
@@ -128,13 +128,13 @@ class Reconciler:
             return False
 
 
-def _found(prompt: Prompt) -> None:
+def _found(delivery: Delivery) -> None:
     """The server has it: what was in doubt is settled."""
-    prompt.missing_since = prompt.doubt = None
-    prompt.feed(ev.Submitted())
+    delivery.missing_since = delivery.doubt = None
+    delivery.feed(ev.Submitted())
 
 
-def _cause(prompt: Prompt, forgot_all: bool) -> str:
-    if prompt.unwatched:
+def _cause(delivery: Delivery, forgot_all: bool) -> str:
+    if delivery.unwatched:
         return RESTARTED if forgot_all else GONE
-    return DELETED if prompt.run.started_at is None else CLEARED
+    return DELETED if delivery.run.started_at is None else CLEARED

@@ -17,10 +17,10 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus, WebSocketException
 
 from comfy_nb.client.address import Address
-from comfy_nb.client.loop import Loop
 from comfy_nb.client.timing import Timing
 from comfy_nb.errors import ConnectionFailed
 from comfy_nb.events import Link
+from comfy_nb.loop import Loop
 from comfy_nb.snapshot import ordinal
 from comfy_nb.wire import messages as wire
 

@@ -12,8 +12,8 @@ import time
 from collections.abc import Callable
 
 from comfy_nb import events as ev
+from comfy_nb.client.delivery import Delivery
 from comfy_nb.client.http import Http
-from comfy_nb.client.prompt import Prompt
 from comfy_nb.client.reconcile import REMOVED, Reconciler
 from comfy_nb.client.timing import Timing
 from comfy_nb.errors import ComfyError, ServerError
@@ -27,36 +27,36 @@ class Stopper:
     """Sends stops, and sends them again as long as the server has the prompt. Runs on the loop thread."""
 
     def __init__(
-        self, http: Http, truth: Reconciler, timing: Timing, finish: Callable[[Prompt, ev.Event], None]
+        self, http: Http, truth: Reconciler, timing: Timing, finish: Callable[[Delivery, ev.Event], None]
     ) -> None:
         self._http, self._truth, self._timing, self._finish = http, truth, timing, finish
 
-    def due(self, prompt: Prompt) -> bool:
+    def due(self, delivery: Delivery) -> bool:
         """Whether a stop was asked for, and none is on its way: the last one may have come between two prompts."""
         if (
-            not prompt.stop_asked
-            or prompt.stop_running
-            or prompt.run.ended
-            or not prompt.sent
-            or prompt.posting
+            not delivery.stop_asked
+            or delivery.stop_running
+            or delivery.run.ended
+            or not delivery.sent
+            or delivery.posting
         ):
             return False
-        sent_at = prompt.stop_sent_at
+        sent_at = delivery.stop_sent_at
         return sent_at is None or time.monotonic() - sent_at >= self._timing.stop
 
-    async def stop(self, prompt: Prompt) -> None:
+    async def stop(self, delivery: Delivery) -> None:
         """Ask the server to stop it. Whether it was in time is for the history to say."""
-        if not self.due(prompt):
+        if not self.due(delivery):
             return
-        prompt.stop_running, prompt.stop_sent_at = True, time.monotonic()
+        delivery.stop_running, delivery.stop_sent_at = True, time.monotonic()
         try:
-            await self.stop_at_server(prompt.id, ours=True)
-            if prompt.run.started_at is None:
-                await self._removed(prompt)
+            await self.stop_at_server(delivery.id, ours=True)
+            if delivery.run.started_at is None:
+                await self._removed(delivery)
         except ComfyError as error:
-            prompt.feed(ev.Warned(f"The interrupt did not get through: {error}"))
+            delivery.feed(ev.Warned(f"The interrupt did not get through: {error}"))
         finally:
-            prompt.stop_running = False
+            delivery.stop_running = False
 
     async def stop_at_server(self, prompt_id: str, *, ours: bool) -> None:
         """Ask the server to stop a prompt. Raises `ServerError` where that could hit another one."""
@@ -73,8 +73,8 @@ class Stopper:
             )
         await self._http.interrupt(prompt_id)
 
-    async def _removed(self, prompt: Prompt) -> None:
+    async def _removed(self, delivery: Delivery) -> None:
         """After a cancel while waiting: gone from the queue and not in the history means that it worked."""
         queue = await self._http.queue()
-        if queue.position(prompt.id) is None and not await self._truth.settle(prompt):
-            self._finish(prompt, ev.Vanished(REMOVED, cancelled=True))
+        if queue.position(delivery.id) is None and not await self._truth.settle(delivery):
+            self._finish(delivery, ev.Vanished(REMOVED, cancelled=True))

@@ -13,17 +13,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
-import anywidget
 import traitlets
 
-from comfy_nb.client.loop import get_loop
-from comfy_nb.events import Event, Preview
+from comfy_nb.errors import ComfyError
+from comfy_nb.events import Entitled, Event, Preview
 from comfy_nb.run import FINAL
-from comfy_nb.widgets.bridge import Bridge, hub_of
 from comfy_nb.widgets.job_view import JobView
 from comfy_nb.widgets.rows import Row, row_of
+from comfy_nb.widgets.shelf import Shelf
 from comfy_nb.widgets.source import ShownOutput, Source
-from comfy_nb.widgets.thumbs import Thumbs
+from comfy_nb.widgets.view import Content, View
 
 __all__ = ["BoardView", "Wishes"]
 
@@ -41,7 +40,8 @@ class Wishes:
     """What a page may wish of who holds the jobs. Called on the loop thread, with keys of jobs that are here.
 
     `dismiss` takes jobs off the board that have ended, `undo` brings back those that were dismissed last. `describe`
-    gives what the detail view says beside the job's own view. `rest` hears that nothing runs or waits any more.
+    gives what the detail view says beside the job's own view. `rest` hears that nothing runs or waits any more,
+    `renamed` that a job was given another title, `released` that no cell shows the board any more.
     """
 
     choose: Callable[[Sequence[int]], object]
@@ -49,6 +49,8 @@ class Wishes:
     undo: Callable[[], object]
     describe: Callable[[int], dict[str, Any]]
     rest: Callable[[], object]
+    renamed: Callable[[int], object]
+    released: Callable[[], object]
 
 
 @dataclass
@@ -57,14 +59,13 @@ class _Shown:
 
     source: Source
     title: str
-    server: int
     stop: Callable[[], None]
     row: Row
     told: tuple[object, ...] = ()
 
 
-class BoardView(anywidget.AnyWidget):
-    """The grid of jobs. A `JobBoard` makes one; after the constructor, traits and messages go from the loop thread."""
+class BoardView(View):
+    """The grid of jobs. A `JobBoard` makes one when it is displayed."""
 
     _esm = STATIC / "board_view.js"
     _css = STATIC / "board_view.css"
@@ -72,11 +73,11 @@ class BoardView(anywidget.AnyWidget):
     counts = traitlets.Dict().tag(sync=True)
     sheet = traitlets.Bytes(b"").tag(sync=True)
 
-    def __init__(self, wishes: Wishes, servers: Sequence[str]) -> None:
-        """A view without jobs: `show()` adds them. `servers` are the names of the servers that rows refer to."""
-        self._wishes, self._servers = wishes, tuple(servers)
-        self._loop = get_loop()
-        self._bridge = Bridge(self._post, self._set_counts, hub_of(self._loop))
+    def __init__(self, wishes: Wishes) -> None:
+        """A view without jobs: `show()` adds them."""
+        super().__init__(counts={"v": 1})
+        self._wishes = wishes
+        self._servers: list[str] = []  # that rows refer to by their place
         self._shown: dict[int, _Shown] = {}
         self._foreign: dict[int, Row] = {}
         self._changed: dict[int, Row] = {}
@@ -85,38 +86,29 @@ class BoardView(anywidget.AnyWidget):
         self._undoable = 0
         self._details: dict[tuple[str, int], JobView] = {}
         self._deltas = self._bridge.slot(self._send_deltas, DELTAS_PER_SECOND)
-        self._thumbs = Thumbs(self._loop, self._outputs_of, self._message, self._settle)
+        self._shelf = Shelf(self._loop, self._outputs_of, self._message, self._settle)
         self._resting: asyncio.TimerHandle | None = None
-        self._closed = False
-        super().__init__(counts={"v": 1})
-        self.on_msg(self._hear)  # pyright: ignore[reportUnknownMemberType] - ipywidgets is untyped
 
-    def set_state(self, sync_data: dict[str, Any]) -> None:
-        """Ignored: pages may not write traits."""
-
-    def close(self) -> None:
-        """Let go of all jobs, and take the view off every page, soon. Doing so twice is harmless."""
-        self._loop.call(self._end)
-
-    def _repr_mimebundle_(self, **kwargs: Any) -> tuple[dict[str, Any], dict[str, Any]] | None:
-        self._loop.call(self._bridge.displayed)
-        return super()._repr_mimebundle_(**kwargs)  # pyright: ignore[reportUnknownVariableType, reportUnknownMemberType] - anywidget says only "dict"
+    def release(self) -> None:
+        """The cells that displayed it ran again."""
+        super().release()
+        self._wishes.released()
 
     def __repr__(self) -> str:
         return f"<BoardView of {len(self._shown)} jobs>"
 
     # -- from the holder: all on the loop thread -------------------------------------------------------------------
 
-    def show(self, key: int, source: Source, title: str, server: int) -> None:
+    def show(self, key: int, source: Source, title: str) -> None:
         """Take a job in, or tell it anew by this title."""
         known = self._shown.get(key)
         if known is not None:
             known.title = title
         elif not self._closed:
             stop = source.subscribe(lambda event: self._follow(key, event))
-            known = self._shown[key] = _Shown(source, title, server, stop, {})
-            frame = source.last_frame()
-            if frame is not None and source.snapshot().status not in FINAL:
+            known = self._shown[key] = _Shown(source, title, stop, {})
+            frame = None if source.snapshot().status in FINAL else source.last_frame()
+            if frame is not None:
                 self._show_frame(key, known, frame)
         if known is not None:
             self._tell(key, known)
@@ -153,7 +145,7 @@ class BoardView(anywidget.AnyWidget):
 
     def newest_thumbs(self, keys: Iterable[int], count: int) -> list[bytes]:
         """Up to `count` thumbnails of these jobs that are there already."""
-        return self._thumbs.newest(keys, count)
+        return self._shelf.newest(keys, count)
 
     def keep_sheet(self, sheet: bytes) -> None:
         """Have this contact sheet in the widget's state, for notebooks that save it."""
@@ -162,24 +154,33 @@ class BoardView(anywidget.AnyWidget):
 
     # -- what happens to jobs --------------------------------------------------------------------------------------
 
+    def place_of(self, server: str) -> int:
+        """The place of a server in the list that pages have; one that is new to it joins it."""
+        if server not in self._servers:
+            self._servers.append(server)
+            self._bridge.message({"k": "servers", "servers": list(self._servers)})
+        return self._servers.index(server)
+
     def _follow(self, key: int, event: Event) -> None:
         shown = self._shown.get(key)
         if shown is None:
             return
         if isinstance(event, Preview):
             self._show_frame(key, shown, event)
+        elif isinstance(event, Entitled):
+            self._wishes.renamed(key)
         self._tell(key, shown)
 
     def _tell(self, key: int, shown: _Shown) -> None:
         snapshot = shown.source.snapshot()
-        row = row_of(key, snapshot, shown.title, shown.server)
+        row = row_of(key, snapshot, shown.title, self.place_of(shown.source.server))
         if row == shown.row:
             return
         before, shown.row = shown.row.get("s"), row
         if snapshot.status in FINAL or not snapshot.previews:
             self._bridge.drop(str(key))
         if snapshot.status in FINAL and before != snapshot.status and snapshot.outputs:
-            self._thumbs.ended(key)
+            self._shelf.ended(key)
         if snapshot.status in FINAL and before != snapshot.status:
             self._settle()
         told = (snapshot.status, snapshot.stopping, snapshot.previews, snapshot.position, shown.title)
@@ -206,7 +207,7 @@ class BoardView(anywidget.AnyWidget):
 
     def _release(self, key: int) -> None:
         self._bridge.drop(str(key))
-        self._thumbs.forget(key)
+        self._shelf.forget(key)
         for page, other in [place for place in self._details if place[1] == key]:
             self._close_detail(page, other)
 
@@ -236,49 +237,36 @@ class BoardView(anywidget.AnyWidget):
             counts[status] = counts.get(status, 0) + 1
         return counts
 
-    def _set_counts(self, counts: dict[str, Any]) -> None:
-        self.set_trait("counts", counts)
+    def _set_changing(self, state: dict[str, Any]) -> None:
+        self.set_trait("counts", state)
 
     def _message(self, content: dict[str, Any], buffers: list[bytes]) -> None:
         self._bridge.message(content, buffers)
-
-    def _post(self, content: dict[str, Any], buffers: list[bytes]) -> None:
-        if not self._closed:
-            self.send(content, buffers)  # pyright: ignore[reportUnknownMemberType] - ipywidgets is untyped
 
     def _outputs_of(self, key: int) -> Sequence[ShownOutput] | None:
         shown = self._shown.get(key)
         return None if shown is None else shown.source.outputs()
 
     def _end(self) -> None:
-        if self._closed:
-            return
         for page, key in list(self._details):
             self._close_detail(page, key)
         for shown in self._shown.values():
             shown.stop()
-        self._closed = True
+        if self._resting is not None:
+            self._resting.cancel()
         self._shown.clear()
         self._foreign.clear()
         self._changed.clear()
-        self._thumbs.close()
-        self._bridge.close()
-        super().close()
+        self._shelf.close()
 
-    # -- from the page: any thread may bring it, the loop thread answers -------------------------------------------
+    # -- from the page ---------------------------------------------------------------------------------------------
 
-    def _hear(self, _: object, content: object, buffers: object) -> None:
-        del buffers
-        if isinstance(content, dict):
-            self._loop.call(self._answer, cast("dict[object, object]", content))
-
-    def _answer(self, content: dict[object, object]) -> None:
-        known = self._bridge.hear(content)
+    def _answer(self, content: Content) -> None:
         match content:
             case {"k": "hello"}:
                 self._greet()
-            case {"k": "want", "ids": ids}:
-                self._thumbs.want(self._ours(ids))
+            case {"k": "want", "page": str(page), "ids": ids}:
+                self._shelf.want(page, self._ours(ids))
             case {"k": "select", "ids": ids}:
                 self._wishes.choose(self._ours(ids))
             case {"k": "dismiss", "ids": ids}:
@@ -286,16 +274,27 @@ class BoardView(anywidget.AnyWidget):
             case {"k": "undo"}:
                 self._wishes.undo()
             case {"k": "interrupt", "ids": ids}:
-                for key in self._ours(ids):
-                    self._shown[key].source.interrupt()
+                self._interrupt(self._ours(ids))
             case {"k": "open", "page": str(page), "id": int(key)}:
                 self._open_detail(page, key)
             case {"k": "close", "page": str(page), "id": int(key)}:
                 self._close_detail(page, key)
-            case _ if not known:
-                log.debug("comfy_nb: a page said something unknown: %r", content)
             case _:
                 pass
+
+    def _interrupt(self, keys: Iterable[int]) -> None:
+        """Each of them is asked, whatever becomes of the others. Every click has one answer: a row, or why not."""
+        refused: list[int] = []
+        why = ""
+        for key in keys:
+            try:
+                if not self._shown[key].source.interrupt():
+                    self._put(self._shown[key].row, urgent=True)
+            except ComfyError as error:
+                refused.append(key)
+                why = str(error)
+        if refused:
+            self._bridge.message({"k": "refused", "ids": refused, "why": why})
 
     def _ours(self, ids: object) -> list[int]:
         """The keys among what a page sent: jobs of ours that are still here."""

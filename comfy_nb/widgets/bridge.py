@@ -46,6 +46,7 @@ class Stream:
         self._name = hub.enter(self.credit)
         self._count = 0
         self._newest: tuple[int, Make, bytes] | None = None
+        self._over = False
 
     def frame(self, about: Make, image: bytes) -> None:
         """A new frame; it goes as soon as it may, unless a newer one comes first."""
@@ -53,9 +54,16 @@ class Stream:
         self._newest = (self._count, about, image)
         self._hub.put(self._lane, self._newest)
 
+    @property
+    def shown(self) -> bool:
+        """Whether there has been a frame."""
+        return self._newest is not None
+
     def finish(self) -> None:
-        """No frame follows: the last one goes now."""
+        """No frame follows: the last one goes now, and the others' frames need not mind this stream any more."""
         self._hub.flush(self._lane)
+        self._hub.leave(self._name)
+        self._over = True
 
     def close(self) -> None:
         """Forget the frames. Pages keep what they show."""
@@ -71,9 +79,13 @@ class Stream:
 
     def again(self) -> None:
         """A new page is there: it needs the newest frame, and what was known of the way to the old one is gone."""
+        if self._newest is None:
+            return
+        if self._over:
+            self._deliver(self._newest)
+            return
         self.credit.begin()
-        if self._newest is not None:
-            self._hub.put(self._lane, self._newest)
+        self._hub.put(self._lane, self._newest)
 
     def _deliver(self, frame: tuple[int, Make, bytes]) -> None:
         number, about, image = frame
@@ -103,6 +115,7 @@ class Bridge:
         self._state = self.slot(lambda make: set_state(make()), STATES_PER_SECOND)
         self._urgent = self.slot(lambda make: set_state(make()), URGENT_PER_SECOND, at_once=URGENT_AT_ONCE)
         self._displayed = False
+        self._forgot_one = False  # of the pages that look, there were too many
         self._pages: dict[str, bool | frozenset[str]] = {}  # page -> the keys it shows; True for all
 
     # -- from the widget -----------------------------------------------------------------------------------------
@@ -141,7 +154,9 @@ class Bridge:
             self._state.put(state)
 
     def message(self, content: dict[str, Any], buffers: Sequence[bytes] = ()) -> None:
-        """Anything else, at once."""
+        """Anything else, at once; nothing, and nothing of the budget, while no page can have it."""
+        if not self._displayed:
+            return
         self._hub.schedule.spend(self._hub.clock())
         self._send(content, list(buffers))
 
@@ -187,6 +202,7 @@ class Bridge:
 
     def hello(self, page: str) -> None:
         """A page is there: answer, and show it the newest frames."""
+        self._displayed = True
         self.message({"k": "hi"})
         self.look(page, True)
         for stream in self._streams.values():
@@ -194,9 +210,12 @@ class Bridge:
 
     def look(self, page: str, at: bool | frozenset[str]) -> None:
         """A page says which streams it shows: all, none, or those with these keys."""
+        self._pages.pop(page, None)
         self._pages[page] = at or frozenset()
-        while len(self._pages) > PAGES:
-            self._pages.pop(next(iter(self._pages)))
+        while len(self._pages) > PAGES:  # those that look at nothing go first: they may be closed
+            idle = next((each for each, keys in self._pages.items() if not keys), None)
+            self._forgot_one = self._forgot_one or idle is None
+            self._pages.pop(next(iter(self._pages)) if idle is None else idle)
         self._look()
 
     def _look(self) -> None:
@@ -205,6 +224,6 @@ class Bridge:
         self._hub.run()
 
     def _looked_at(self, key: str) -> bool:
-        if not self._pages:
+        if not self._pages or self._forgot_one:  # a page that was forgotten may look as well
             return self._displayed
         return any(at is True or (at is not False and key in at) for at in self._pages.values())

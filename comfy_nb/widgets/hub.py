@@ -10,8 +10,8 @@ from collections.abc import Callable, Mapping
 from itertools import count
 from typing import Any, Protocol, TypeVar
 
-from comfy_nb.client.loop import Loop
 from comfy_nb.kernel.pump import ping_main
+from comfy_nb.loop import Loop
 from comfy_nb.widgets.credit import ASK_EVERY, Credit, MainThread
 from comfy_nb.widgets.flow import Lane, Schedule
 

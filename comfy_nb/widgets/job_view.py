@@ -1,24 +1,23 @@
-"""JobView: one job, live. Traits, one message handler, and nothing that decides anything."""
+"""JobView: one job, live. It draws what its source says, and decides nothing."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
-import anywidget
 import traitlets
 
-from comfy_nb.client.loop import get_loop
-from comfy_nb.events import Event, OutputArrived, Preview, Progressed
+from comfy_nb.errors import ComfyError, OutputError
+from comfy_nb.events import Entitled, Event, OutputArrived, Placed, Preview, Progressed
 from comfy_nb.run import FINAL
 from comfy_nb.snapshot import Snapshot, plan_view
 from comfy_nb.widgets import pictures
-from comfy_nb.widgets.bridge import Bridge, hub_of
 from comfy_nb.widgets.saved import Saved
 from comfy_nb.widgets.source import ShownOutput, Source
+from comfy_nb.widgets.view import Content, View
 
 __all__ = ["JobView"]
 
@@ -26,12 +25,8 @@ STATIC = Path(__file__).parent / "static"
 log = logging.getLogger("comfy_nb")
 
 
-class JobView(anywidget.AnyWidget):
-    """The live view of one job: preview, progress, nodes, outputs, Interrupt.
-
-    After the constructor its traits and messages are written on the loop thread only. No trait can be written by
-    the page: what the page has to say comes as messages.
-    """
+class JobView(View):
+    """The live view of one job: preview, progress, nodes, outputs, Interrupt."""
 
     _esm = STATIC / "job_view.js"
     _css = STATIC / "job_view.css"
@@ -41,29 +36,13 @@ class JobView(anywidget.AnyWidget):
     poster = traitlets.Bytes(b"").tag(sync=True)
 
     def __init__(self, source: Source) -> None:
-        """A view of `source`; it follows it until `close()`."""
+        """A view of `source`; it follows it from its first display until it is closed."""
         self._source = source
-        # Kept: at the interpreter's end a widget is closed once more, when no new loop can be started.
-        self._loop = get_loop()
-        self._bridge = Bridge(self._post, partial(self.set_trait, "state"), hub_of(self._loop))
-        self._saved = Saved(source, self._loop)
         self._stop: Callable[[], None] | None = None
         self._told: tuple[object, ...] = ()
         self._moving: str | None = None  # the node whose bar moved last, with nothing else since
         super().__init__(plan=plan_view(source.plan(), source.server), state=source.snapshot().state())
-        self.on_msg(self._hear)  # pyright: ignore[reportUnknownMemberType] - ipywidgets is untyped
-        self._loop.call(self._begin)
-
-    def set_state(self, sync_data: dict[str, Any]) -> None:
-        """Ignored: pages may not write traits."""
-
-    def close(self) -> None:
-        """Stop following the job, and take the view off every page, soon. Doing so twice is harmless."""
-        self._loop.call(self._end)
-
-    def _repr_mimebundle_(self, **kwargs: Any) -> tuple[dict[str, Any], dict[str, Any]] | None:
-        self._loop.call(self._bridge.displayed)
-        return super()._repr_mimebundle_(**kwargs)  # pyright: ignore[reportUnknownVariableType, reportUnknownMemberType] - anywidget says only "dict"
+        self._saved = Saved(source, self._loop)
 
     def show(self) -> None:
         """Display it in the cell that runs, and beside it what a saved notebook will show."""
@@ -89,17 +68,16 @@ class JobView(anywidget.AnyWidget):
 
     def _begin(self) -> None:
         self._stop = self._source.subscribe(self._follow)
-        frame = self._source.last_frame()
-        if frame is not None:
-            self._show_frame(frame)
+        self._spawn(self._show_last_frame())
         self._tell()
 
     def _end(self) -> None:
         if self._stop is not None:
             self._stop()
             self._stop = None
-        self._bridge.close()
-        super().close()
+
+    def _set_changing(self, state: dict[str, Any]) -> None:
+        self.set_trait("state", state)
 
     def _follow(self, event: Event) -> None:
         match event:
@@ -108,8 +86,13 @@ class JobView(anywidget.AnyWidget):
                 numbers = self._moving is not None
             case Progressed(node_id=node):
                 numbers, self._moving = node == self._moving, node
-            case OutputArrived(index=index):
-                self._show_outputs(output for output in self._source.outputs() if output.index == index)
+            case OutputArrived(result=result):
+                self._show_outputs(
+                    output for output in self._source.outputs() if output.index == result.index
+                )
+                numbers = False
+            case Placed() | Entitled():
+                self.set_trait("plan", plan_view(self._source.plan(), self._source.server))
                 numbers = False
             case _:
                 numbers, self._moving = False, None
@@ -133,8 +116,16 @@ class JobView(anywidget.AnyWidget):
             self._spawn(self._saved.fill())
         self._told = told
 
-    def _post(self, content: dict[str, Any], buffers: list[bytes]) -> None:
-        self.send(content, buffers)  # pyright: ignore[reportUnknownMemberType] - ipywidgets is untyped
+    async def _show_last_frame(self) -> None:
+        """What came before anybody looked; of a job that has ended it may lie on the disk."""
+        try:
+            frame = await self._loop.work(self._source.last_frame)
+        except OutputError:  # it is kept no more
+            frame = None
+        if frame is not None and not self._bridge.stream().shown:
+            self._show_frame(frame)
+        if self._source.snapshot().status in FINAL:
+            self._bridge.finish(self._state)
 
     def _show_frame(self, preview: Preview) -> None:
         self._bridge.frame(partial(self._about, preview), preview.image)
@@ -142,7 +133,7 @@ class JobView(anywidget.AnyWidget):
     def _about(self, preview: Preview) -> dict[str, Any]:
         snapshot = self._source.snapshot()
         return {
-            "node": self._source.plan().display_id(preview.node_id) or snapshot.node or "",
+            "node": self._source.display_id(preview.node_id) or snapshot.node or "",
             "step": preview.step,
             "of": preview.of,
             "progress": round(snapshot.progress, 4),
@@ -163,29 +154,19 @@ class JobView(anywidget.AnyWidget):
         first = min(images, key=lambda output: (not output.saved, output.index))
         self.set_trait("poster", await self._loop.work(pictures.poster, first))
 
-    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
-        async def logged() -> None:
-            try:
-                await work
-            except Exception:  # nobody awaits this, and a picture that cannot be shown ends no job
-                log.exception("comfy_nb: a view could not show an output")
-
-        self._loop.run(logged())
-
-    # -- from the page: any thread may bring it, the loop thread answers ------------------------------------------
-
-    def _hear(self, _: object, content: object, buffers: object) -> None:
-        del buffers
-        if isinstance(content, dict):
-            self._loop.call(self._answer, cast("dict[object, object]", content))
-
-    def _answer(self, content: dict[object, object]) -> None:
+    def _answer(self, content: Content) -> None:
         match content:
             case {"k": "interrupt"}:
-                self._source.interrupt()
-            case {"k": "hello"} if self._bridge.hear(content):
+                self._interrupt()
+            case {"k": "hello"}:
                 self._show_outputs(self._source.outputs())
-            case _ if not self._bridge.hear(content):
-                log.debug("comfy_nb: a page said something unknown: %r", content)
-            case _:  # the bridge has heard it
+            case _:
                 pass
+
+    def _interrupt(self) -> None:
+        """Every click has one answer: the state that says "stopping", the final one, or why it could not be done."""
+        try:
+            if not self._source.interrupt():
+                self._bridge.state(self._state, urgent=True)
+        except ComfyError as error:
+            self._bridge.message({"k": "refused", "why": str(error)})

@@ -12,9 +12,9 @@ import uuid
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from comfy_nb.client.loop import Loop
 from comfy_nb.errors import OutputError
 from comfy_nb.kernel.display import WIDGET, publish, replace, static_bundle
+from comfy_nb.loop import Loop
 from comfy_nb.run import FINAL
 from comfy_nb.snapshot import Snapshot
 from comfy_nb.store import saved_limit

@@ -9,7 +9,7 @@ from comfy_nb.events import Event, Preview
 from comfy_nb.snapshot import Snapshot
 from comfy_nb.workflow.plan import Plan
 
-__all__ = ["ShownOutput", "Source"]
+__all__ = ["ShownOutput", "ShownStep", "Source"]
 
 
 class ShownOutput(Protocol):
@@ -61,6 +61,40 @@ class ShownOutput(Protocol):
         ...
 
 
+class ShownStep(Protocol):
+    """One kept preview. `data` may read a file: it is for the workers, not for the loop."""
+
+    @property
+    def index(self) -> int:
+        """The order of arrival, from 0."""
+        ...
+
+    @property
+    def node_id(self) -> str:
+        """The node of the workflow that shows it."""
+        ...
+
+    @property
+    def step(self) -> int:
+        """What the node's bar said."""
+        ...
+
+    @property
+    def of(self) -> int:
+        """Of how many; 0 when it said nothing."""
+        ...
+
+    @property
+    def media_type(self) -> str:
+        """Such as "image/jpeg"."""
+        ...
+
+    @property
+    def data(self) -> bytes:
+        """The server's own bytes. Raises `OutputError` if they could not be kept."""
+        ...
+
+
 class Source(Protocol):
     """A job, as a widget sees it. Nothing here waits; all but the first three are called on the loop thread."""
 
@@ -71,6 +105,10 @@ class Source(Protocol):
 
     def plan(self) -> Plan:
         """The nodes that will run, and their labels."""
+        ...
+
+    def display_id(self, node_id: str) -> str | None:
+        """The planned node at which what happens at an execution id is shown."""
         ...
 
     def snapshot(self) -> Snapshot:
@@ -85,10 +123,14 @@ class Source(Protocol):
         """What has arrived so far."""
         ...
 
-    def last_frame(self) -> Preview | None:
-        """The newest preview, for a view that is made late."""
+    def steps(self) -> Sequence[ShownStep]:
+        """The previews that were kept so far."""
         ...
 
-    def interrupt(self) -> None:
-        """Ask for this job to be stopped."""
+    def last_frame(self) -> Preview | None:
+        """The newest preview, for a view that is made late. May read a file: for the workers."""
+        ...
+
+    def interrupt(self) -> bool:
+        """Ask for this job to be stopped. False if it has ended. Raises `ComfyError` if it cannot be asked for."""
         ...

@@ -10,7 +10,7 @@ import psutil
 import pytest
 from blockbuster import blockbuster_ctx
 
-from comfy_nb.client.loop import get_loop
+from comfy_nb.loop import get_loop
 from tests.client.helpers import until
 
 OURS = {"comfy_nb-loop", "comfy_nb-callback-0", "comfy_nb-worker-0", "comfy_nb-worker-1"}

@@ -10,10 +10,10 @@ import threading
 import pytest
 
 import comfy_nb as cn
-from comfy_nb import comfy as comfy_module
 from comfy_nb import events as ev
-from comfy_nb.client.loop import get_loop
+from comfy_nb import jobs as jobs_module
 from comfy_nb.errors import BlockingCallError
+from comfy_nb.loop import get_loop
 from comfy_nb.testing import Faults, Frames, Page
 from tests.client.helpers import LIMIT, connected, graph, until
 
@@ -164,7 +164,7 @@ def test_wait_and_as_completed_by_ours_and_by_the_library():
 
 def test_as_completed_keeps_the_order_in_which_they_ended_also_for_a_slow_reader():
     def heard_by(job: cn.Job) -> int:
-        return len(job._prompt._listeners)
+        return len(job.record._listeners)
 
     with connected(FAST) as (server, comfy), concurrent.futures.ThreadPoolExecutor(1) as pool:
         server.pause()
@@ -352,8 +352,8 @@ def test_jobs_are_the_open_ones_and_the_last_finished_and_can_be_forgotten():
 
 
 def test_a_thousand_finished_jobs_are_kept(monkeypatch):
-    assert comfy_module.KEPT_JOBS == 1000
-    monkeypatch.setattr(comfy_module, "KEPT_JOBS", 10)
+    assert jobs_module.KEPT == 1000
+    monkeypatch.setattr(jobs_module, "KEPT", 10)
     with connected(FAST, Faults(post=REJECTED)) as (_, comfy):
         jobs = [comfy.submit(graph()) for _ in range(15)]
         cn.wait(jobs, LIMIT)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from comfy_nb.client.prompt import Prompt
+from comfy_nb.client.delivery import Delivery
 from comfy_nb.client.routing import Router
+from comfy_nb.record import Record, Request
 from comfy_nb.testing import Faults, Frames
 from comfy_nb.wire import messages as wire
 from comfy_nb.workflow.plan import make_plan
@@ -15,16 +16,16 @@ ID = "0447b7af-958e-4c14-8d75-8144f041cd8b"
 REJOINED = wire.Executing("3", None, None)  # the word that greets a socket whose prompt runs
 
 
-def prompt() -> Prompt:
-    return Prompt(make_plan(graph(), ID), graph())
+def delivery() -> Delivery:
+    return Delivery(Record(Request(make_plan(graph(), ID), graph())))
 
 
-def states(of: Prompt) -> dict[str, str]:
+def states(of: Delivery) -> dict[str, str]:
     return {key: node.state for key, node in of.run.nodes.items()}
 
 
 def test_a_node_is_over_as_the_next_one_starts():
-    mine = prompt()
+    mine = delivery()
     for node in ("5", "3"):
         mine.hear(wire.Executing(node, node, ID))
     assert states(mine) == {"5": "done", "3": "running"}
@@ -33,14 +34,14 @@ def test_a_node_is_over_as_the_next_one_starts():
 
 
 def test_a_node_that_expanded_runs_on_while_its_children_do():
-    mine = prompt()
+    mine = delivery()
     for node in ("3", "3.0.0.1", "3.0.0.2"):
         mine.hear(wire.Executing(node, "3", ID))
     assert states(mine) == {"3": "running", "3.0.0.1": "done", "3.0.0.2": "running"}
 
 
 def test_on_newer_servers_several_nodes_run_at_once():
-    mine = prompt()
+    mine = delivery()
     mine.hear(wire.ProgressState(ID, (wire.NodeProgress("5", 0.0, 1.0, "running", "5", None, "5"),)))
     mine.hear(wire.Executing("3", "3", ID))
     assert states(mine) == {"5": "running", "3": "running"}
@@ -66,5 +67,5 @@ def test_a_job_on_such_a_server_has_its_nodes_done_and_its_previews():
         until(lambda: any(node.id == "3" and node.state == "running" for node in job.snapshot().nodes))
         job.result(LIMIT)
         assert {node.state for node in job.snapshot().nodes if node.id != "5"} == {"done"}
-        assert len(job._prompt.frames) > 0
+        assert len(job.steps) > 0
         assert job.id != server.calls("POST /prompt")[0]["prompt_id"]

@@ -55,7 +55,7 @@ def test_what_is_closed_before_it_began_does_not_complain():
         import comfy_nb as cn
         from comfy_nb.client.address import Address
         from comfy_nb.client.client import Client
-        from comfy_nb.client.loop import get_loop
+        from comfy_nb.loop import get_loop
 
         async def close_at_once(client):
             await client.open()

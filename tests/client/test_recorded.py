@@ -72,7 +72,7 @@ def test_ends_as_it_did(version: str, name: str, ends: list[str]):
         assert [job.status for job in jobs] == ends
         if not name.startswith("save_image_websocket"):  # its files are frames, and have no names
             assert [{output.name for output in job.outputs.files} for job in jobs] == recorded_files(trace)
-        kept = [frame.blob.data for job in jobs for frame in job._prompt.frames]
+        kept = [step.data for job in jobs for step in job.steps]
         assert kept == frames(trace)
         assert [job.progress == 1.0 for job in jobs] == [end == "succeeded" for end in ends]
         assert [body["prompt_id"] for body in server.calls("POST /prompt")] == [job.id for job in jobs]

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import json
-import time
 import uuid
 
 import pytest
 
 import comfy_nb as cn
 from comfy_nb.client import socket as client_socket
-from comfy_nb.store import Blob, Kind, get_store
 from comfy_nb.testing import Faults, Frames, Page, read_stamp
 from comfy_nb.wire.messages import PreviewImage
 from comfy_nb.wire.packing import pack
@@ -88,7 +86,7 @@ def test_without_previews_none_is_kept_even_if_the_server_sends_some():
     with connected(FAST, preview="none") as (_, comfy):
         job = comfy.submit(graph())
         job.result(LIMIT)
-        assert (job._prompt.frames, job._prompt.latest, job.snapshot().previews) == ([], None, False)
+        assert (list(job.steps), job.record.latest, job.snapshot().previews) == ([], None, False)
 
 
 def test_an_unknown_setting_lists_the_known_ones():
@@ -166,7 +164,7 @@ def test_what_is_nobodys_or_somebody_elses_changes_nothing():
             server.say(frame)
         mine.cancel()
         cn.wait([mine], LIMIT)
-        assert (mine._prompt.frames, mine.progress, mine._prompt.run.started_at) == ([], 0.0, None)
+        assert (list(mine.steps), mine.progress, mine.record.run.started_at) == ([], 0.0, None)
         assert theirs.status == "running"
         theirs.cancel()
         cn.wait([theirs], LIMIT)
@@ -206,26 +204,17 @@ def test_a_frame_may_be_late_doubled_or_foreign_and_the_picture_is_right():
         }
 
 
-def test_frames_are_kept_in_order_however_long_each_takes_to_store(monkeypatch):
-    store = get_store()
-    put, put_in_memory = store.put, store.put_in_memory
-
-    def slow_for_every_second(image: bytes, kind: Kind) -> Blob:
-        if kind == "steps" and read_stamp(image).number % 2 == 0:
-            time.sleep(0.02)  # in a worker
-        return put(image, kind)
-
-    def full_now_and_then(image: bytes, kind: Kind) -> Blob | None:
-        full = kind == "steps" and read_stamp(image).number % 5 == 2
-        return None if full else put_in_memory(image, kind)
-
-    monkeypatch.setattr(store, "put", slow_for_every_second)
-    monkeypatch.setattr(store, "put_in_memory", full_now_and_then)
+def test_every_frame_is_kept_in_order_and_before_the_end():
     with connected(Frames(count=12, rate=0)) as (_, comfy):
         job = comfy.submit(graph())
-        job.result(LIMIT)
-        assert [read_stamp(frame.blob.data).number for frame in job._prompt.frames] == list(range(12))
-        assert [frame.step for frame in job._prompt.frames] == list(range(1, 13))
+        told = list(job.events())
+        previews = [event for event in told if isinstance(event, cn.events.Preview)]
+        kept = [event for event in told if isinstance(event, cn.events.StepKept)]
+        assert [event.number for event in kept] == list(range(1, 13))
+        assert [event.blob.data for event in kept] == [event.image for event in previews]
+        assert told.index(kept[0]) == told.index(previews[0]) + 1
+        assert [read_stamp(step.data).number for step in job.steps] == list(range(12))
+        assert [step.step for step in job.steps] == list(range(1, 13))
 
 
 def test_a_cut_socket_loses_nothing():
@@ -261,11 +250,13 @@ def test_closing_here_leaves_the_job_at_the_server_and_says_so():
         comfy.close()
         assert comfy.closed
         assert "closed" in repr(comfy)
-        assert "the connection was closed here" in repr(job)
+        assert "was closed here" in repr(job)
         assert not any("cancel" in entry.what for entry in server.log)
-        for use in (lambda: comfy.submit(graph()), job.interrupt):
-            with pytest.raises(cn.ConnectionFailed, match=r"was closed here: connect\(\) again"):
-                use()
+        with pytest.raises(cn.ConnectionFailed, match=r"was closed here: connect\(\) again"):
+            comfy.submit(graph())
+        with pytest.raises(cn.JobLost, match=r"may go on at the server, and comfy\.attach"):
+            job.result(LIMIT)
+        assert job.interrupt() is False
 
 
 def test_closing_here_ends_a_job_that_was_not_sent_yet():

@@ -9,10 +9,11 @@ import pytest
 from comfy_nb import events as ev
 from comfy_nb.client import line as module
 from comfy_nb.client.address import Address
+from comfy_nb.client.delivery import Delivery
 from comfy_nb.client.line import Line
-from comfy_nb.client.loop import get_loop
-from comfy_nb.client.prompt import Prompt
 from comfy_nb.client.timing import TIMING
+from comfy_nb.loop import get_loop
+from comfy_nb.record import Record, Request
 from comfy_nb.wire import messages as wire
 from comfy_nb.workflow.plan import make_plan
 from tests.client.helpers import graph
@@ -38,15 +39,15 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 
 
 @pytest.fixture
-def prompt(clock: Clock) -> Prompt:
-    prompt = Prompt(make_plan(graph(), ID), graph(), clock=clock.monotonic)
-    prompt.feed(ev.Submitted())
-    prompt.feed(ev.Positioned(0))
-    return prompt
+def delivery(clock: Clock) -> Delivery:
+    delivery = Delivery(Record(Request(make_plan(graph(), ID), graph()), clock=clock.monotonic))
+    delivery.feed(ev.Submitted())
+    delivery.feed(ev.Positioned(0))
+    return delivery
 
 
 @pytest.fixture
-def line(clock: Clock, prompt: Prompt, monkeypatch: pytest.MonkeyPatch) -> Line:
+def line(clock: Clock, delivery: Delivery, monkeypatch: pytest.MonkeyPatch) -> Line:
     def ignore(*_: object) -> None:
         pass
 
@@ -54,7 +55,7 @@ def line(clock: Clock, prompt: Prompt, monkeypatch: pytest.MonkeyPatch) -> Line:
         Address.parse("http://127.0.0.1:9"),
         get_loop(),
         TIMING,
-        on_message=lambda _, message: prompt.hear(message),
+        on_message=lambda _, message: delivery.hear(message),
         on_link=ignore,
         on_loss=ignore,
         tls=None,
@@ -64,20 +65,20 @@ def line(clock: Clock, prompt: Prompt, monkeypatch: pytest.MonkeyPatch) -> Line:
     return line
 
 
-def renewals(clock: Clock, line: Line, prompt: Prompt, seconds: int) -> list[int]:
+def renewals(clock: Clock, line: Line, delivery: Delivery, seconds: int) -> list[int]:
     """When, in so many seconds of silence, the socket was to be opened anew."""
     due = []
     for second in range(seconds):
-        if line.note_silence(prompt):
+        if line.note_silence(delivery):
             due.append(second)
         clock.now += 1
     return due
 
 
 def test_it_is_opened_anew_after_15_s_then_after_60_s_then_every_5_minutes(
-    clock: Clock, line: Line, prompt: Prompt
+    clock: Clock, line: Line, delivery: Delivery
 ) -> None:
-    assert renewals(clock, line, prompt, 1300) == [15, 75, 375, 675, 975, 1275]
+    assert renewals(clock, line, delivery, 1300) == [15, 75, 375, 675, 975, 1275]
 
 
 @pytest.mark.parametrize(
@@ -90,29 +91,29 @@ def test_it_is_opened_anew_after_15_s_then_after_60_s_then_every_5_minutes(
     ],
 )
 def test_the_view_says_so_without_the_word_reconnecting(
-    clock: Clock, line: Line, prompt: Prompt, seconds: int, note: str
+    clock: Clock, line: Line, delivery: Delivery, seconds: int, note: str
 ) -> None:
     clock.now += seconds
-    line.note_silence(prompt)
-    assert (prompt.run.link, prompt.snapshot().note) == ("connected", note)
+    line.note_silence(delivery)
+    assert (delivery.run.link, delivery.record.snapshot().note) == ("connected", note)
 
 
 def test_a_word_ends_the_silence_and_the_next_one_begins_anew(
-    clock: Clock, line: Line, prompt: Prompt
+    clock: Clock, line: Line, delivery: Delivery
 ) -> None:
-    renewals(clock, line, prompt, 100)
+    renewals(clock, line, delivery, 100)
     line._hear(wire.Progress(1, 20, "3", ID))
-    assert prompt.snapshot().note == ""
-    assert renewals(clock, line, prompt, 100) == [15, 75]
+    assert delivery.record.snapshot().note == ""
+    assert renewals(clock, line, delivery, 100) == [15, 75]
 
 
-def test_what_every_new_socket_hears_is_no_word(clock: Clock, line: Line, prompt: Prompt) -> None:
-    renewals(clock, line, prompt, 20)
+def test_what_every_new_socket_hears_is_no_word(clock: Clock, line: Line, delivery: Delivery) -> None:
+    renewals(clock, line, delivery, 20)
     line._hear(wire.FeatureFlags({}))
-    assert renewals(clock, line, prompt, 60) == [55]
+    assert renewals(clock, line, delivery, 60) == [55]
 
 
-def test_a_closed_socket_is_no_silent_one(clock: Clock, line: Line, prompt: Prompt) -> None:
+def test_a_closed_socket_is_no_silent_one(clock: Clock, line: Line, delivery: Delivery) -> None:
     line.socket = SimpleNamespace(is_open=False)
-    assert renewals(clock, line, prompt, 100) == []
-    assert prompt.snapshot().note == ""
+    assert renewals(clock, line, delivery, 100) == []
+    assert delivery.record.snapshot().note == ""

@@ -177,12 +177,12 @@ def run_one(server: ScriptedServer, url: str, **options: Any) -> None:
     script.held, looks = True, len(server.calls("GET /queue"))
     with cn.connect(url, **options) as comfy:
         job = comfy.submit(graph())
-        until(lambda: len(job._prompt.frames) == 3, "all previews are here")
+        until(lambda: len(job.steps) == 3, "all previews are here")
         until(lambda: len(server.calls("GET /queue")) > looks, "the queue was asked for")
         script.held = False
         server.resume()
         assert job.result(LIMIT).image.size == (256, 256)
-        assert len(job._prompt.frames) == 3
+        assert len(job.steps) == 3
 
 
 def requests(server: ScriptedServer) -> list[dict[str, str]]:

@@ -45,7 +45,7 @@ def test_the_same_again_is_cached(target: Target, comfy: cn.Comfy):
     first, second = comfy.submit(workflow), comfy.submit(workflow)
     assert second.result(LIMIT).image.tobytes() == first.result(LIMIT).image.tobytes()
     assert str(second.snapshot()) == "succeeded (cached: nothing had to be computed)"
-    assert second._prompt.frames == []
+    assert len(second.steps) == 0
     assert (target.outcome(first), target.outcome(second)) == ("execution_success", "execution_success")
 
 
@@ -87,7 +87,7 @@ def test_two_queued_run_one_after_the_other(target: Target, comfy: cn.Comfy):
     until(lambda: second.status == "queued", limit=LIMIT)
     assert list(cn.as_completed([first, second], LIMIT)) == [first, second]
     assert (target.outcome(first), target.outcome(second)) == ("execution_success", "execution_success")
-    assert (len(first._prompt.frames), len(second._prompt.frames)) == (60, 6)
+    assert (len(first.steps), len(second.steps)) == (60, 6)
 
 
 def test_a_queued_one_is_cancelled_and_never_runs(target: Target, comfy: cn.Comfy):
@@ -115,5 +115,5 @@ def test_another_client_is_not_touched(target: Target, comfy: cn.Comfy):
             "execution_success",
             None,
         ]
-        assert len(theirs._prompt.frames) == 30
-        assert last._prompt.frames == []
+        assert len(theirs.steps) == 30
+        assert len(last.steps) == 0

@@ -26,8 +26,9 @@ import psutil
 from comfy_nb import events as ev
 from comfy_nb.client.address import Address
 from comfy_nb.client.client import Client
-from comfy_nb.client.loop import get_loop
-from comfy_nb.client.prompt import Prompt
+from comfy_nb.loop import get_loop
+from comfy_nb.record import Record, Request
+from comfy_nb.steps import Recorder
 from comfy_nb.testing import Answer, FaultyLink
 from comfy_nb.workflow.plan import make_plan
 from tests.faults.host import HostProcess, digest
@@ -40,7 +41,7 @@ NOTHING = "0 tasks, 0 threads, 0 sockets"
 SPAN = 0.35  # seconds over which a schedule's events are spread
 ENDS = {"execution_success": "succeeded", "execution_error": "failed", "execution_interrupted": "cancelled"}
 CALLS = (
-    "POST /api/prompt",
+    "POST /api/record",
     "GET /api/queue",
     "GET /api/history",
     "GET /api/view",
@@ -106,7 +107,7 @@ class Lane:
         """One schedule, from its first submit to the verdict."""
         rng, self.seed = random.Random(seed), seed
         client = await self._client()
-        prompts: list[Prompt] = []
+        records: list[Record] = []
         events = [(rng.uniform(0, SPAN), "submit") for _ in range(rng.randint(1, 3))]
         events += [(rng.uniform(0, SPAN), rng.choice(FAULTS)) for _ in range(rng.randint(1, 4))]
         if rng.random() < 0.3:
@@ -117,14 +118,14 @@ class Lane:
         began = time.monotonic()
         for at, what in sorted(events):
             await asyncio.sleep(max(0.0, began + at - time.monotonic()))
-            await self._do(what, rng, client, prompts)
+            await self._do(what, rng, client, records)
         self._heal()
         if rng.random() < 0.5:
             self.link.notice()
-        hung = await self._all_ended(prompts)
+        hung = await self._all_ended(records)
         self.link.notice()
         diary = await self.ask("diary")
-        self._judge(seed, prompts, hung, diary)
+        self._judge(seed, records, hung, diary)
 
     async def _client(self) -> Client:
         if self.client is not None and self.uses >= 10:
@@ -142,23 +143,22 @@ class Lane:
             await asyncio.wrap_future(get_loop().run(self.client.close()))
             self.client = None
 
-    async def _do(self, what: str, rng: random.Random, client: Client, prompts: list[Prompt]) -> None:
+    async def _do(self, what: str, rng: random.Random, client: Client, records: list[Record]) -> None:
         if what == "submit":
-            api = random_graph(rng, 10 * self.seed + len(prompts))
-            prompt = Prompt(make_plan(api, str(uuid.uuid4())), api, checked=rng.random() < 0.3)
-            prompts.append(prompt)
-            get_loop().call(client.submit, prompt, {"step_time": rng.choice((0, 0, 0.01, 0.03))})
+            api = random_graph(rng, 10 * self.seed + len(records))
+            records.append(record := new_record(api, checked=rng.random() < 0.3))
+            get_loop().call(client.submit, record, {"step_time": rng.choice((0, 0, 0.01, 0.03))})
             return
         if what == "interrupt":
-            if prompts:
-                chosen = rng.choice(prompts)
+            if records:
+                chosen = rng.choice(records)
                 self.asked.add(chosen.id)
                 get_loop().call(client.interrupt, chosen)
             return
         if what == "stranger":  # whose progress and frames go to everybody, as it names no client
             self.report.strangers += 1
-            body = {"prompt": graph(8, 10 * self.seed + 9), "extra_data": {"step_time": 0.01}}
-            await self._post("prompt", body)
+            body = {"record": graph(8, 10 * self.seed + 9), "extra_data": {"step_time": 0.01}}
+            await self._post("record", body)
             return
         self.report.faults[what] += 1
         link = self.link
@@ -190,8 +190,8 @@ class Lane:
             case "restart":
                 link.target = await self.ask("restart")
             case "remove":
-                if prompts:
-                    await self._post("queue", {"delete": [rng.choice(prompts).id]})
+                if records:
+                    await self._post("queue", {"delete": [rng.choice(records).id]})
             case "clear":
                 await self._post("history", {"clear": True})
             case _:
@@ -209,17 +209,17 @@ class Lane:
         link.forgive()
         link.resume()
 
-    async def _all_ended(self, prompts: list[Prompt]) -> list[Prompt]:
+    async def _all_ended(self, records: list[Record]) -> list[Record]:
         """Wait for all; returns those that do not end."""
         loop, news = asyncio.get_running_loop(), asyncio.Event()
 
         def note(_: ev.Event) -> None:
             loop.call_soon_threadsafe(news.set)
 
-        stops = [prompt.listen(note) for prompt in prompts]
+        stops = [record.listen(note) for record in records]
         try:
             async with asyncio.timeout(LIMIT):
-                while any(not prompt.run.ended for prompt in prompts):
+                while any(not record.run.ended for record in records):
                     await news.wait()
                     news.clear()
         except TimeoutError:
@@ -227,35 +227,41 @@ class Lane:
         finally:
             for stop in stops:
                 stop()
-        return [prompt for prompt in prompts if not prompt.run.ended]
+        return [record for record in records if not record.run.ended]
 
-    def _judge(self, seed: int, prompts: list[Prompt], hung: list[Prompt], diary: dict[str, Any]) -> None:
+    def _judge(self, seed: int, records: list[Record], hung: list[Record], diary: dict[str, Any]) -> None:
         report = self.report
         report.schedules += 1
-        report.jobs += len(prompts)
-        for prompt in prompts:
-            status = prompt.run.status
-            story = [line for line in diary["lines"] if line[1] in (prompt.id, "all")]
-            about = f"seed {seed}: {status} ({prompt.run.cause or prompt.run.failure}), server: {story}"
+        report.jobs += len(records)
+        for record in records:
+            status = record.run.status
+            story = [line for line in diary["lines"] if line[1] in (record.id, "all")]
+            about = f"seed {seed}: {status} ({record.run.cause or record.run.failure}), server: {story}"
             report.outcomes[status] += 1
-            if prompt in hung:
-                report.note(report.hangs, f"{about} link {prompt.run.link} {prompt.run.link_note}")
+            if record in hung:
+                report.note(report.hangs, f"{about} link {record.run.link} {record.run.link_note}")
                 continue
-            failure = prompt.run.failure
+            failure = record.run.failure
             unanswered = failure is not None and failure.kind == "unreachable"
-            allowed, files = verdict(story, prompt.id in self.asked, unanswered, bare=diary["bare"])
+            allowed, files = verdict(story, record.id in self.asked, unanswered, bare=diary["bare"])
             if status not in allowed:
                 report.note(report.wrong, f"{about}; allowed: {allowed}")
-            shown = [digest(frame.blob.data) for frame in prompt.frames]
-            got = [digest(result.blob.data) for result in prompt.results if result.blob is not None]
+            shown = [digest(kept.event.blob.data) for kept in record.steps]
+            got = [digest(result.blob.data) for result in record.results if result.blob is not None]
             report.frames += len(shown)
-            if not set(shown) <= set(diary["frames"].get(prompt.id, [])) or not set(got) <= set(files):
+            if not set(shown) <= set(diary["frames"].get(record.id, [])) or not set(got) <= set(files):
                 report.note(report.foreign, about)
             gone = any(event in ("forgot", "restarted") for event, _, _ in story[_ended_at(story) :])
             if status == "succeeded" and not gone and sorted(got) != sorted(files):
-                report.note(report.wrong, f"{about}; results {got} instead of {files}: {prompt.run.warnings}")
-            for frame in prompt.frames:
-                frame.blob.free()
+                report.note(report.wrong, f"{about}; results {got} instead of {files}: {record.run.warnings}")
+            for kept in record.steps:
+                kept.event.blob.free()
+
+
+def new_record(api: dict[str, Any], *, checked: bool) -> Record:
+    record = Record(Request(make_plan(api, str(uuid.uuid4())), api, checked=checked))
+    Recorder(record)
+    return record
 
 
 def _ended_at(story: list[list[Any]]) -> int:

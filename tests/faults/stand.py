@@ -77,12 +77,12 @@ class Stand:
 
 def fetched(job: cn.Job) -> list[str]:
     """The pictures that a job has."""
-    return [digest(result.blob.data) for result in job._prompt.results if result.blob is not None]
+    return [digest(result.blob.data) for result in job.record.results if result.blob is not None]
 
 
 def shown(job: cn.Job) -> list[str]:
     """The previews that a job let through, in order."""
-    return [digest(frame.blob.data) for frame in job._prompt.frames]
+    return [digest(step.data) for step in job.steps]
 
 
 def until_step(job: cn.Job, step: int) -> None:

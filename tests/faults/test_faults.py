@@ -10,7 +10,7 @@ import pytest
 
 import comfy_nb as cn
 from comfy_nb.client import timing
-from comfy_nb.client.prompt import Prompt
+from comfy_nb.client.delivery import Delivery
 from comfy_nb.testing import Answer
 from comfy_nb.wire import messages as wire
 from comfy_nb.wire.records import Queue
@@ -391,10 +391,10 @@ def test_a_fault_of_ours_in_one_look_at_the_queue_is_not_the_end_of_all_looking(
     truth = comfy.client._truth
     compare, looks = truth.compare, itertools.count()
 
-    async def fail_twice(prompts: list[Prompt]) -> Queue:
+    async def fail_twice(deliveries: list[Delivery]) -> Queue:
         if next(looks) < 2:
             raise ZeroDivisionError
-        return await compare(prompts)
+        return await compare(deliveries)
 
     monkeypatch.setattr(truth, "compare", fail_twice)
     stand.link.copies = lambda _: 0

@@ -1,4 +1,4 @@
-"""A recorded scenario through the real core: bytes → wire.parse → Router → Prompt.hear → run.fold → snapshot.
+"""A recorded scenario through the real core: bytes → wire.parse → Router → Delivery.hear → run.fold → snapshot.
 
 A `Replay` does what the client would do at each line of a trace, with the trace's own clock, and without the
 client's input and output: it takes the recorded replies for what the server says.
@@ -12,9 +12,10 @@ from typing import Any
 
 from comfy_nb import events as ev
 from comfy_nb.client.collect import is_output_frame
-from comfy_nb.client.prompt import Prompt
+from comfy_nb.client.delivery import Delivery
 from comfy_nb.client.routing import Router
 from comfy_nb.failures import left_out, rejection, verdict
+from comfy_nb.record import Record, Request
 from comfy_nb.run import Run
 from comfy_nb.snapshot import Snapshot
 from comfy_nb.wire import messages as m
@@ -34,7 +35,7 @@ class Told:
     """An event that was let through, and how things stood then. `line` is the line of the trace it came from."""
 
     line: TraceLine
-    prompt: Prompt
+    prompt: Delivery
     event: ev.Event
     run: Run
     snapshot: Snapshot
@@ -45,12 +46,12 @@ class Replay:
     """The prompts of a trace in the order of their POSTs, and everything their viewers were told."""
 
     trace: Trace
-    prompts: dict[str, Prompt] = field(default_factory=dict[str, Prompt])
+    prompts: dict[str, Delivery] = field(default_factory=dict[str, Delivery])
     told: list[Told] = field(default_factory=list[Told])
     output_frames: list[bytes] = field(default_factory=list[bytes])  # results that came as frames
     now: float = 0.0
     _routers: dict[str, Router] = field(default_factory=dict[str, Router])  # by socket
-    _clients: dict[str, dict[str, Prompt]] = field(default_factory=dict[str, dict[str, Prompt]])
+    _clients: dict[str, dict[str, Delivery]] = field(default_factory=dict[str, dict[str, Delivery]])
     _line: TraceLine | None = None
     _gone: set[str] = field(default_factory=set[str])  # the last queue reply did not have these
     _stopped: set[str] = field(default_factory=set[str])  # somebody asked to stop these
@@ -86,8 +87,9 @@ class Replay:
         for index, line in enumerate(posts(self.trace)):
             prompt_id = (line.response or {}).get("prompt_id", f"rejected-{index}")
             api = (line.request or {}).get("prompt", {})
-            prompt = Prompt(make_plan(api, prompt_id), api, clock=lambda: self.now)
-            prompt.listen(lambda event, prompt=prompt: self._tell(prompt, event))
+            record = Record(Request(make_plan(api, prompt_id), api), clock=lambda: self.now)
+            prompt = Delivery(record)
+            record.listen(lambda event, prompt=prompt: self._tell(prompt, event))
             self.prompts[prompt_id] = prompt
             client_id = (line.request or {}).get("client_id") or self._first_client()
             self._clients.setdefault(client_id, {})[prompt_id] = prompt
@@ -97,15 +99,15 @@ class Replay:
         opened = self.trace.of(WsOpen)
         return opened[0].client_id if opened else ""
 
-    def _tell(self, prompt: Prompt, event: ev.Event) -> None:
+    def _tell(self, prompt: Delivery, event: ev.Event) -> None:
         assert self._line is not None
-        self.told.append(Told(self._line, prompt, event, prompt.run, prompt.snapshot()))
+        self.told.append(Told(self._line, prompt, event, prompt.run, prompt.record.snapshot()))
 
     # -- the socket --------------------------------------------------------------------------------------
 
     def _opened(self, line: WsOpen) -> None:
         ours = self._clients.setdefault(line.client_id, {})
-        self._routers[line.who] = Router(ours, lambda p, node: ours[p].plan.display_id(node) is not None)
+        self._routers[line.who] = Router(ours, lambda p, node: ours[p].run.display_id(node) is not None)
         for prompt in ours.values():
             prompt.feed(ev.LinkChanged("connected"))
 
@@ -150,9 +152,9 @@ class Replay:
         prompt = list(self.prompts.values())[index]
         reply = parse_prompt_reply(line.status, line.response)
         if isinstance(reply, PromptRejected):
-            prompt.feed(ev.Rejected(rejection(reply, prompt.plan)))
+            prompt.feed(ev.Rejected(rejection(reply, prompt.record.plan)))
             return
-        for warning in left_out(reply.node_errors, prompt.plan):
+        for warning in left_out(reply.node_errors, prompt.record.plan):
             prompt.feed(ev.Warned(warning))
         prompt.feed(ev.Submitted(reply.number))
 
@@ -171,7 +173,7 @@ class Replay:
             return  # somebody asked for one that never was
         entry = parse_history(response, prompt_id)
         if entry is not None:
-            prompt.feed(verdict(entry, prompt.plan))
+            prompt.feed(verdict(entry, prompt.record.plan))
             prompt.feed(ev.Ended())
         elif prompt_id in self._gone and prompt.run.started_at is None:
             self._vanish(prompt)
@@ -186,7 +188,7 @@ class Replay:
             elif prompt.id not in statuses and prompt.id in self._stopped:
                 self._vanish(prompt)
 
-    def _vanish(self, prompt: Prompt) -> None:
+    def _vanish(self, prompt: Delivery) -> None:
         removed = prompt.id in self._stopped
         prompt.feed(ev.Vanished("removed from the queue" if removed else "unknown", cancelled=removed))
 

@@ -158,8 +158,8 @@ def test_the_sentences_of_the_ends(version: str) -> None:
 @each_version
 def test_a_cached_run_says_so(version: str) -> None:
     first, second = replayed(read(version, "fully_cached")).prompts.values()
-    assert second.snapshot().note == "cached: nothing had to be computed"
-    assert str(second.snapshot()) == "succeeded (cached: nothing had to be computed)"
+    assert second.record.snapshot().note == "cached: nothing had to be computed"
+    assert str(second.record.snapshot()) == "succeeded (cached: nothing had to be computed)"
     assert not first.run.all_cached
 
 
@@ -193,7 +193,7 @@ def test_a_run_that_succeeds_comes_near_its_end_before_it(trace: Trace) -> None:
 @each_trace
 def test_every_state_is_strict_json(trace: Trace) -> None:
     for prompt in replayed(trace).prompts.values():
-        json.dumps(plan_view(prompt.plan, "127.0.0.1:8188"), allow_nan=False)
+        json.dumps(plan_view(prompt.record.plan, "127.0.0.1:8188"), allow_nan=False)
     for told in replayed(trace).told:
         text = json.dumps(told.snapshot.state(), allow_nan=False)
         assert json.loads(text)["status"] == told.run.status

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from comfy_nb.events import Result
 from comfy_nb.workflow.plan import Plan, make_plan
 
 PROMPT_ID = "0447b7af-958e-4c14-8d75-8144f041cd8b"
@@ -36,3 +37,7 @@ SAMPLER, DECODER, SAVER = "3", "8", "9"
 
 def plan() -> Plan:
     return make_plan(API, PROMPT_ID)
+
+
+def result(index: int, node_id: str = SAVER) -> Result:
+    return Result(index, node_id, node_id, f"pic_{index}.png", "image/png", "image", saved=True)

@@ -18,7 +18,7 @@ import pytest
 
 import comfy_nb as cn
 from comfy_nb import errors
-from comfy_nb.client.loop import get_loop
+from comfy_nb.loop import get_loop
 from comfy_nb.server.process import EmbeddedServer
 from comfy_nb.testing import Faults, Frames, Page, ScriptedServer
 from tests.client.helpers import LIMIT, until
@@ -116,6 +116,22 @@ def execution_failed(embedded: cn.Comfy, workflow: cn.Workflow, **_: Any) -> Non
     )
 
 
+def job_not_sent(**_: Any) -> None:
+    with ScriptedServer() as server, cn.connect(server.url) as comfy:
+        server.faults = Faults(socket="refused")
+        server.drop()
+        until(lambda: "reconnecting" in repr(comfy))
+        job = comfy.submit(WORKFLOWS / "default.json")
+        comfy.close()
+        job.result(LIMIT)
+
+
+def unknown_step(embedded: cn.Comfy, workflow: cn.Workflow, **_: Any) -> None:
+    job = embedded.submit(workflow, {"KSampler.seed": 99})
+    job.result(LIMIT)
+    job.steps.at(99)
+
+
 def job_cancelled(**_: Any) -> None:
     with ScriptedServer(Frames(count=100_000, rate=50)) as server, cn.connect(server.url) as comfy:
         job = comfy.submit(lighthouse(), title="a lighthouse")
@@ -201,7 +217,7 @@ def test_the_tree_is_the_tree_of_the_classes() -> None:
         kind = getattr(errors, row.name)
         assert not row.depth or kind.__bases__[0] is path[row.depth - 1]
         path[row.depth :] = [kind]
-        also = [base.__name__ for base in kind.__bases__ if not issubclass(base, errors.ComfyError)]
+        also = [base.__name__ for base in kind.__bases__ if base is not path[max(0, row.depth - 1)]]
         assert [name.rpartition(".")[2] for name in row.also.split(", ") if name] == [
             n for n in also if n != "Exception"
         ]

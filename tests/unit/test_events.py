@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from comfy_nb import events as ev
-from comfy_nb.events import MAX_TEXT, from_message
+from comfy_nb.events import from_message
+from comfy_nb.events.types import MAX_TEXT
 from comfy_nb.wire import messages as m
 from comfy_nb.wire.records import FileRef, NodeOutput
 from tests.unit.plans import PROMPT_ID as P

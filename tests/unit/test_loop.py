@@ -12,8 +12,8 @@ import traceback
 
 import pytest
 
-from comfy_nb.client.loop import WORKERS, Loop, get_loop
 from comfy_nb.errors import BlockingCallError, ConnectionFailed
+from comfy_nb.loop import WORKERS, Loop, get_loop
 
 
 @pytest.fixture
@@ -180,7 +180,7 @@ def run(code: str) -> subprocess.CompletedProcess[str]:
 def test_after_a_fork_the_child_has_a_loop_of_its_own() -> None:
     done = run("""
         import os
-        from comfy_nb.client.loop import get_loop
+        from comfy_nb.loop import get_loop
         async def nothing(): return "ok"
         parents = get_loop()
         assert parents.wait(nothing(), "x", 10) == "ok"
@@ -198,7 +198,7 @@ def test_after_a_fork_the_child_has_a_loop_of_its_own() -> None:
 def test_busy_threads_do_not_keep_a_process_alive() -> None:
     done = run("""
         import threading
-        from comfy_nb.client.loop import get_loop
+        from comfy_nb.loop import get_loop
         started = threading.Semaphore(0)
         def stuck():
             started.release()
@@ -215,7 +215,7 @@ def test_busy_threads_do_not_keep_a_process_alive() -> None:
 def test_nothing_is_printed_by_a_program_that_sets_up_no_logging() -> None:
     done = run("""
         import asyncio, gc, threading
-        from comfy_nb.client.loop import get_loop
+        from comfy_nb.loop import get_loop
         loop = get_loop()
         def broken(): raise ValueError("loud")
         async def forgotten():
@@ -238,7 +238,7 @@ def test_faults_of_the_loop_are_logged_for_those_who_look() -> None:
     done = run("""
         import logging, sys
         logging.basicConfig(stream=sys.stdout, level=logging.ERROR, format="%(name)s %(message)s")
-        from comfy_nb.client.loop import get_loop
+        from comfy_nb.loop import get_loop
         async def fault():
             get_loop().asyncio.call_exception_handler({"message": "odd", "exception": ValueError("why")})
         get_loop().wait(fault(), "x", 10)

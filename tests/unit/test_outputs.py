@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
-from comfy_nb.client.prompt import Result
 from comfy_nb.errors import NotOneImage, OutputError
+from comfy_nb.events import Result
 from comfy_nb.outputs import Output, Outputs
 from comfy_nb.store import Store
 from comfy_nb.wire.records import FileRef

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 
 from comfy_nb import events as ev
 from comfy_nb.errors import Problem
 from comfy_nb.run import Run, fold
-from comfy_nb.snapshot import VERSION, Snapshot, ordinal, plan_view, take, to_json
+from comfy_nb.snapshot import VERSION, Snapshot, ordinal, plan_view, take
 from comfy_nb.wire.records import NodeOutput
-from tests.unit.plans import API, DECODER, PROMPT_ID, SAMPLER, SAVER, plan
+from tests.unit.plans import API, DECODER, PROMPT_ID, SAMPLER, SAVER, plan, result
 
 FAILURE = ev.Failure(
     "execution", "KSampler failed: boom", (Problem("boom", SAMPLER, "KSampler", "cfg"),), "at line 1\n"
@@ -206,8 +207,8 @@ def test_stopping_is_shown_until_it_has_stopped() -> None:
 
 
 def test_the_state_for_a_page() -> None:
-    run = run_of(ev.NodesCached(("4",)), *steps(3), ev.Warned("odd"), ev.OutputArrived(0, "9"))
-    state = take(run, 10, heard_at=9.876, previews=False).state()
+    run = run_of(ev.NodesCached(("4",)), *steps(3), ev.Warned("odd"), ev.OutputArrived(result(0)))
+    state = take(replace(run, previewing=False), 10, heard_at=9.876).state()
     assert json.loads(json.dumps(state, allow_nan=False)) == state
     assert state == {
         "v": VERSION,
@@ -248,9 +249,3 @@ def test_the_plan_for_a_page() -> None:
     assert shown["nodes"][4] == {"id": "3", "label": "KSampler", "activity": "Sampling image…"}
     assert [node["id"] for node in shown["nodes"]] == [node.id for node in view().nodes]
     json.dumps(shown, allow_nan=False)
-
-
-def test_the_whole_for_readers_without_a_plan() -> None:
-    whole = to_json(view(*steps(8)))
-    assert json.loads(json.dumps(whole, allow_nan=False))["nodes"][4]["label"] == "KSampler"
-    assert whole["title"] == plan().title

@@ -15,11 +15,13 @@ import pytest
 from PIL import Image
 
 from comfy_nb import events as ev
-from comfy_nb.client.loop import get_loop
-from comfy_nb.client.prompt import Prompt, Result
 from comfy_nb.errors import Problem
+from comfy_nb.loop import get_loop
 from comfy_nb.outputs import Outputs
+from comfy_nb.record import Record, Request
+from comfy_nb.steps import Steps
 from comfy_nb.store import get_store
+from comfy_nb.widgets import hub
 from comfy_nb.widgets.job_view import JobView
 from comfy_nb.workflow.plan import make_plan
 
@@ -79,32 +81,33 @@ class Job:
     server = "127.0.0.1:8188"
 
     def __init__(self) -> None:
-        self.prompt = Prompt(
-            make_plan(WORKFLOW, "00000000-0000-4000-8000-000000000001", title="<i>A bottle</i>"), WORKFLOW
-        )
-        self.plan = lambda: self.prompt.plan
-        self.snapshot, self.subscribe = self.prompt.snapshot, self.prompt.listen
+        title = "<i>A bottle</i>"
+        plan = make_plan(WORKFLOW, "00000000-0000-4000-8000-000000000001", title=title)
+        self.record = Record(Request(plan, WORKFLOW))
+        self.plan = lambda: self.record.plan
+        self.snapshot, self.subscribe = self.record.snapshot, self.record.listen
+        self.last_frame, self.display_id = self.record.last_frame, self.record.run.display_id
         self.interrupted: list[str] = []
 
     def outputs(self) -> Outputs:
-        return Outputs.of(self.prompt.results, self.prompt.plan)
+        return Outputs.of(self.record.results, self.record.plan)
 
-    def last_frame(self) -> ev.Preview | None:
-        return self.prompt.latest
+    def steps(self) -> Steps:
+        return Steps(self.record)
 
-    def interrupt(self) -> None:
+    def interrupt(self) -> bool:
         self.interrupted.append(threading.current_thread().name)
+        return not self.record.run.ended
 
     def feed(self, *events: ev.Event) -> None:
         for event in events:
-            get_loop().call(self.prompt.feed, event)
+            get_loop().call(self.record.feed, event)
         settle()
 
     def add(self, index: int, data: bytes, media_type: str = "image/png", kind: str = "image") -> None:
         blob = get_store().put(data, "outputs")
-        result = Result(index, "9", "9", f"x_{index}.png", media_type, kind, saved=True, blob=blob)
-        get_loop().call(self.prompt.add, ("9", None, index), result)
-        settle()
+        result = ev.Result(index, "9", "9", f"x_{index}.png", media_type, kind, saved=True, blob=blob)
+        self.feed(ev.OutputArrived(result))
 
 
 def settle() -> None:
@@ -140,6 +143,7 @@ def comms(monkeypatch) -> list[RecordingComm]:
         return made[-1]
 
     monkeypatch.setattr(comm, "create_comm", create)
+    monkeypatch.setattr(hub, "_hub", None)  # what one test has sent is not to hold up the next one
     return made
 
 
@@ -341,7 +345,7 @@ def test_closing_stops_it_following_and_twice_is_harmless(rig):
     sent = len(rig.comm.sent)
     rig.job.feed(ev.Submitted(), ev.Started(), ev.NodeStarted("3"), *sampling(1))
     assert (rig.comm.closed, len(rig.comm.sent)) == (1, sent)
-    assert rig.job.prompt._listeners == []
+    assert rig.job.record._listeners == []
 
 
 def test_it_says_what_it_is(rig):

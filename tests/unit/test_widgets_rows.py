@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from comfy_nb import events as ev
-from comfy_nb.client.prompt import Prompt
 from comfy_nb.errors import Problem
+from comfy_nb.record import Record, Request
 from comfy_nb.snapshot import ErrorView, Snapshot
 from comfy_nb.widgets.rows import JOINERS, MAX_ROW, clip, row_of
 from comfy_nb.workflow.plan import make_plan
@@ -22,14 +22,14 @@ GRAPH = {
 }
 
 
-def prompt() -> Prompt:
-    made = Prompt(make_plan(GRAPH, "00000000-0000-4000-8000-000000000001", title="A bottle"), GRAPH)
+def record() -> Record:
+    made = Record(Request(make_plan(GRAPH, "00000000-0000-4000-8000-000000000001", title="A bottle"), GRAPH))
     made.feed(ev.LinkChanged("connected", ""))
     return made
 
 
 def snapshot(**changes: object) -> Snapshot:
-    return replace(prompt().snapshot(), **changes)
+    return replace(record().snapshot(), **changes)
 
 
 def size(row: dict[str, object]) -> int:
@@ -37,7 +37,7 @@ def size(row: dict[str, object]) -> int:
 
 
 def test_running_says_where_it_stands():
-    made = prompt()
+    made = record()
     for event in (ev.Submitted(1), ev.Started(), ev.NodeStarted("3"), ev.Progressed("3", 6, 20)):
         made.feed(event)
     row = row_of(7, made.snapshot(), "seed 7")

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from comfy_nb.client.loop import get_loop
 from comfy_nb.errors import OutputError
+from comfy_nb.loop import get_loop
 from comfy_nb.store import configure, saved_limit
 from comfy_nb.widgets import saved
 

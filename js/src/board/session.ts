@@ -128,7 +128,7 @@ export class BoardSession {
         row !== undefined && FINAL.has(row.status) && row.outputs > 0 && !row.owner && !this.thumbs.has(key)
       );
     });
-    if (missing.length > 0) this.bridge.send({ k: "want", ids: missing });
+    if (missing.length > 0) this.bridge.send({ k: "want", page: this.page, ids: missing });
   }
 
   private isOurs(key: number): boolean {

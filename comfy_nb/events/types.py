@@ -1,43 +1,47 @@
-"""What happens to one prompt, as typed events: the only thing that `run.fold` takes and `job.events()` gives.
-
-A *message* is what came over the wire; an *event* is what it means for one prompt. Most events come from
-messages (`from_message`); the rest (submitted, rejected, settled, vanished, link) are what the client learns
-by HTTP or about its own connection. Node ids are execution ids, such as "3", "12:3" or "5.0.0.1".
-"""
+"""The types of events, and what a message means as one. See the package's docstring."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Literal
 
 from comfy_nb.errors import Problem
+from comfy_nb.store import Blob
 from comfy_nb.wire import messages as wire
 from comfy_nb.wire.fields import clip
 from comfy_nb.wire.records import NodeOutput, parse_output
 
 __all__ = [
     "Ended",
+    "Entitled",
     "Event",
     "Failure",
     "Finishing",
     "LinkChanged",
     "NodeExecuted",
     "NodeFinished",
+    "NodeShown",
     "NodeStarted",
     "NodeText",
     "NodesCached",
     "OutputArrived",
+    "Placed",
     "Positioned",
     "Preview",
+    "PreviewsOff",
     "Progressed",
     "Rejected",
+    "Result",
     "Settled",
     "Started",
+    "StepKept",
     "Stopping",
     "Submitted",
     "Vanished",
     "Warned",
     "from_message",
+    "shown_by",
 ]
 
 MAX_TEXT = 300  # characters of a server's own words that are shown in one line
@@ -50,10 +54,11 @@ Link = Literal["connected", "connecting", "reconnecting", "closed"]
 class Failure:
     """Why a job failed: `title` in one line, the places in `problems`, the server's traceback in `detail`.
 
-    `kind` is "rejected" or "unreachable" (nothing ran), or "execution" (a node failed while it ran).
+    `kind` is "rejected" (by the server), "refused" (by us, before it was sent) or "unreachable": nothing ran. Or it is
+    "execution": a node failed while it ran.
     """
 
-    kind: Literal["rejected", "unreachable", "execution"]
+    kind: Literal["rejected", "refused", "unreachable", "execution"]
     title: str
     problems: tuple[Problem, ...] = ()
     detail: str = ""
@@ -61,10 +66,52 @@ class Failure:
 
 
 @dataclass(frozen=True, slots=True)
+class Result:
+    """One file or text that a node put out, with its bytes. `problem` says why there are none.
+
+    `index` is the order of arrival, from 0; `node_id` is an execution id, `display_id` a planned one.
+    """
+
+    index: int
+    node_id: str
+    display_id: str
+    name: str
+    media_type: str
+    kind: str
+    saved: bool
+    text: str | None = None
+    blob: Blob | None = None
+    problem: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Submitted:
-    """The server took the prompt; `number` orders the queue, lower runs first."""
+    """The server took the prompt; `number` orders the queue, lower runs first.
+
+    `prompt_id` is there if the server chose another id than it was given, as those before 0.3.45 do.
+    """
 
     number: float | None = None
+    prompt_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """Which server runs it, for people, where that is decided after it was made; it may change."""
+
+    server: str
+
+
+@dataclass(frozen=True, slots=True)
+class Entitled:
+    """Its holder gave it another title. This may happen after the end, too."""
+
+    title: str
+
+
+@dataclass(frozen=True, slots=True)
+class PreviewsOff:
+    """Its holder wants no previews any more, and those that were kept are let go. May come after the end, too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +138,14 @@ class NodesCached:
     """These nodes need not run: the server has their results."""
 
     nodes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class NodeShown:
+    """What happens at a node that came into being while the prompt ran is shown at the planned node `display_id`."""
+
+    node_id: str
+    display_id: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +187,18 @@ class Preview:
 
 
 @dataclass(frozen=True, slots=True)
+class StepKept:
+    """A preview was kept for the step history: the `number`-th that was let through, from 1, and its bytes."""
+
+    number: int
+    node_id: str
+    step: int
+    of: int
+    media_type: str
+    blob: Blob
+
+
+@dataclass(frozen=True, slots=True)
 class NodeExecuted:
     """A node finished, or was served from the cache, and has something to show."""
 
@@ -141,10 +208,9 @@ class NodeExecuted:
 
 @dataclass(frozen=True, slots=True)
 class OutputArrived:
-    """The bytes of an output are here: `job.outputs` has it under `index`."""
+    """An output is here, with its bytes or with the reason why there are none."""
 
-    index: int
-    node_id: str
+    result: Result
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,7 +249,12 @@ class Settled:
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """All there is to fetch is here: the outcome becomes the final state. Final."""
+    """All there is to fetch is here: the outcome becomes the final state. Final.
+
+    `order` has the indexes of the results in the history's order.
+    """
+
+    order: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,14 +275,19 @@ class LinkChanged:
 
 Event = (
     Submitted
+    | Placed
+    | Entitled
+    | PreviewsOff
     | Rejected
     | Positioned
     | Started
     | NodesCached
+    | NodeShown
     | NodeStarted
     | Progressed
     | NodeFinished
     | Preview
+    | StepKept
     | NodeExecuted
     | OutputArrived
     | NodeText
@@ -257,6 +333,23 @@ def from_message(message: wire.Message) -> Event | None:
             return Finishing()
         case _:
             return None
+
+
+def shown_by(message: wire.Message) -> Iterator[NodeShown]:
+    """Where nodes are shown, as far as a message says so."""
+    match message:
+        case wire.ProgressState(nodes=nodes):
+            pairs = [(report.node_id, report.display_node_id) for report in nodes]
+        case (
+            wire.Executing(node=str(node), display_node=str(display))
+            | wire.Executed(node=node, display_node=display)
+        ):
+            pairs = [(node, display)]
+        case wire.PreviewWithMetadata(node_id=node, display_node_id=display):
+            pairs = [(node, display)]
+        case _:
+            pairs = []
+    yield from (NodeShown(node, display) for node, display in pairs if node != display)
 
 
 def _line(text: str) -> str:

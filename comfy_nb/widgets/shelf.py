@@ -13,12 +13,12 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from comfy_nb.client.loop import WORKERS, Loop
 from comfy_nb.errors import OutputError
+from comfy_nb.loop import WORKERS, Loop
 from comfy_nb.widgets import pictures
 from comfy_nb.widgets.source import ShownOutput
 
-__all__ = ["Thumb", "Thumbs", "make_thumb"]
+__all__ = ["Shelf", "Thumb", "make_thumb"]
 
 log = logging.getLogger("comfy_nb")
 
@@ -27,6 +27,7 @@ MAX_BYTES = 20_000
 MAX_TEXT = 280  # characters of a text output on a card
 KEPT_BYTES = 24 << 20  # of thumbnails kept on this side
 BATCH = 8  # thumbnails in one message
+MAX_PAGES = 16  # whose wishes are remembered
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +70,7 @@ def _first_text(outputs: Sequence[ShownOutput]) -> str:
 Send = Callable[[dict[str, Any], list[bytes]], object]
 
 
-class Thumbs:
+class Shelf:
     """`outputs` gives those of a key, or None when it is not there any more; `send` takes a message and buffers.
 
     `made` is called whenever a thumbnail has been made.
@@ -85,7 +86,7 @@ class Thumbs:
         self._loop, self._outputs, self._send, self._told = loop, outputs, send, made
         self._made: OrderedDict[int, Thumb] = OrderedDict()
         self._bytes = 0
-        self._wanted: list[int] = []
+        self._wanted: dict[str, list[int]] = {}  # by page
         self._spare: deque[int] = deque()
         self._working: set[int] = set()
         self._closed = False
@@ -96,11 +97,15 @@ class Thumbs:
             self._spare.append(key)
             self._go_on()
 
-    def want(self, keys: Iterable[int]) -> None:
-        """A page shows these, or will soon. Replaces what it asked for before and has not got."""
+    def want(self, page: str, keys: Iterable[int]) -> None:
+        """A page shows these, or will soon. Replaces what that page asked for before and has not got."""
         keys = list(dict.fromkeys(keys))
         self._deliver([key for key in keys if key in self._made])
-        self._wanted = [key for key in keys if key not in self._made]
+        self._wanted.pop(page, None)
+        if missing := [key for key in keys if key not in self._made]:
+            self._wanted[page] = missing
+        while len(self._wanted) > MAX_PAGES:  # one that was closed never says so
+            self._wanted.pop(next(iter(self._wanted)))
         self._go_on()
 
     def newest(self, keys: Iterable[int], count: int) -> list[bytes]:
@@ -124,11 +129,11 @@ class Thumbs:
 
     def _go_on(self) -> None:
         """Keep both workers at what is wanted, and one at most at what is not."""
-        for key in [key for key in self._wanted if key not in self._working]:
+        for key in [key for keys in self._wanted.values() for key in keys if key not in self._working]:
             if len(self._working) >= WORKERS:
                 return
-            if not self._start(key):
-                self._wanted.remove(key)
+            if key not in self._working and not self._start(key):
+                self._unwant(key)
         while self._spare and not self._working:
             key = self._spare.pop()
             if key not in self._made:
@@ -149,18 +154,28 @@ class Thumbs:
             thumb = Thumb()
         finally:
             self._working.discard(key)
-        if self._closed or self._outputs(key) is None:
+        if self._closed:
+            return
+        if self._outputs(key) is None:  # dismissed meanwhile: on to the others
+            self._unwant(key)
+            self._go_on()
             return
         self.forget(key)
         self._made[key] = thumb
         self._bytes += thumb.size
         while self._bytes > KEPT_BYTES:
             self.forget(next(iter(self._made)))
-        if key in self._wanted:
-            self._wanted.remove(key)
+        if self._unwant(key):
             self._deliver([key])
         self._told()
         self._go_on()
+
+    def _unwant(self, key: int) -> bool:
+        """Nobody waits for it any more; whether somebody did."""
+        waiting = [keys for keys in self._wanted.values() if key in keys]
+        for keys in waiting:
+            keys.remove(key)
+        return bool(waiting)
 
     def _deliver(self, keys: Sequence[int]) -> None:
         for start in range(0, len(keys), BATCH):

@@ -108,6 +108,16 @@ class Loop:
 
         self.asyncio.call_soon_threadsafe(guarded)
 
+    def do(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Run `function`, which must be short, on the loop thread, and wait for it; at once if that is this thread."""
+        if self.is_current():
+            return function(*args, **kwargs)
+
+        async def done() -> T:
+            return function(*args, **kwargs)
+
+        return self.run(done()).result()
+
     def call_later(self, seconds: float, function: Callable[[], object]) -> asyncio.TimerHandle:
         """Run `function` after `seconds`. Call this on the loop thread only; the handle cancels."""
         return self.asyncio.call_later(seconds, function)
