@@ -254,14 +254,14 @@ class Client:
             return
         for event in prompt.hear(message):
             if isinstance(event, ev.NodeExecuted):
-                self._start(collect(prompt, event.output, self._http, self._loop), "fetch")
+                self._start(collect(prompt, event.output, self._http), "fetch")
             elif isinstance(event, ev.Finishing):
                 self._start(self._truth.settle(prompt, self._timing.settle), "settle")
                 self._wake.set()
 
     def _on_picture(self, prompt: Prompt, message: wire.PreviewImage | wire.PreviewWithMetadata) -> None:
         if is_output_frame(prompt, message):
-            self._start(collect_frame(prompt, message, self._loop), "frame")
+            self._start(collect_frame(prompt, message), "frame")
             return
         if prompt.wants_previews:
             for event in prompt.hear(message):
@@ -269,26 +269,8 @@ class Client:
                     self._keep(prompt, event)
 
     def _keep(self, prompt: Prompt, preview: ev.Preview) -> None:
-        """Keep a frame for the step history; after some time, if older bytes must go to the disk first."""
-        blob = None if prompt.unkept else get_store().put_in_memory(preview.image, "steps")
-        if blob is not None:
-            prompt.keep(preview, blob)
-            return
-        prompt.unkept.append(preview)
-        if len(prompt.unkept) == 1:
-            self._start(self._keep_rest(prompt), "steps")
-
-    async def _keep_rest(self, prompt: Prompt) -> None:
-        async with prompt.keeping:
-            while prompt.unkept:
-                preview = prompt.unkept[0]
-                try:
-                    blob = await self._loop.work(get_store().put, preview.image, "steps")
-                except OSError as error:
-                    log.info("comfy_nb: a step of %s is not kept: %s", prompt.id, error)
-                else:
-                    prompt.keep(preview, blob)
-                prompt.unkept.popleft()  # only now: those that come meanwhile stay behind it
+        """Keep a frame for the step history."""
+        prompt.keep(preview, get_store().put(preview.image, "steps"))
 
     def _queue_moved(self) -> None:
         self.queue_moves += 1

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -85,8 +84,6 @@ class Prompt:
     stop_running: bool = False  # whether one is being sent
     settling: bool = False
     collecting: asyncio.Lock = field(default_factory=asyncio.Lock)
-    keeping: asyncio.Lock = field(default_factory=asyncio.Lock)
-    unkept: deque[ev.Preview] = field(default_factory=deque[ev.Preview])  # frames that wait for the disk
     _keys: dict[ResultKey, int] = field(default_factory=dict[ResultKey, int])
     _listeners: list[Listener] = field(default_factory=list[Listener])
 

@@ -72,8 +72,8 @@ class Reconciler:
             _found(prompt)
             prompt.feed(verdict(entry, prompt.plan))
             for output in entry.outputs:
-                await collect(prompt, output, self._http, self._loop, self._timing.fetch)
-            async with prompt.collecting, prompt.keeping:  # all that came before is here
+                await collect(prompt, output, self._http, self._timing.fetch)
+            async with prompt.collecting:  # all that came before is here
                 prompt.order_by(entry.outputs)
             self._finish(prompt, ev.Ended())
         finally:

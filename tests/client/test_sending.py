@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import time
 import uuid
+from collections.abc import Collection
+from pathlib import Path
 
 import pytest
 
 import comfy_nb as cn
 from comfy_nb.client import socket as client_socket
-from comfy_nb.store import Blob, Kind, get_store
+from comfy_nb.spill import Folder
+from comfy_nb.store import get_store
 from comfy_nb.testing import Faults, Frames, Page, read_stamp
 from comfy_nb.wire.messages import PreviewImage
 from comfy_nb.wire.packing import pack
@@ -206,26 +210,50 @@ def test_a_frame_may_be_late_doubled_or_foreign_and_the_picture_is_right():
         }
 
 
-def test_frames_are_kept_in_order_however_long_each_takes_to_store(monkeypatch):
+def test_frames_are_kept_in_order_however_slow_the_disk_is(monkeypatch):
     store = get_store()
-    put, put_in_memory = store.put, store.put_in_memory
+    before, write = store.caps, Folder.write
 
-    def slow_for_every_second(image: bytes, kind: Kind) -> Blob:
-        if kind == "steps" and read_stamp(image).number % 2 == 0:
-            time.sleep(0.02)  # in a worker
-        return put(image, kind)
+    def slow(folder: Folder, pieces: Collection[bytes]) -> Path:
+        time.sleep(0.02)  # on the store's own thread
+        return write(folder, pieces)
 
-    def full_now_and_then(image: bytes, kind: Kind) -> Blob | None:
-        full = kind == "steps" and read_stamp(image).number % 5 == 2
-        return None if full else put_in_memory(image, kind)
+    monkeypatch.setattr(Folder, "write", slow)
+    store.set_caps(steps=0)
+    try:
+        with connected(Frames(count=12, rate=0)) as (_, comfy):
+            job = comfy.submit(graph())
+            job.result(LIMIT)
+            frames = job._prompt.frames
+            assert [read_stamp(frame.blob.data).number for frame in frames] == list(range(12))
+            assert [frame.step for frame in frames] == list(range(1, 13))
+            store.settled("steps").result(LIMIT)
+            assert store.on_disk["steps"] >= sum(frame.blob.size for frame in frames)
+            assert [read_stamp(frame.blob.data).number for frame in frames] == list(range(12))
+    finally:
+        store.set_caps(**before)
 
-    monkeypatch.setattr(store, "put", slow_for_every_second)
-    monkeypatch.setattr(store, "put_in_memory", full_now_and_then)
-    with connected(Frames(count=12, rate=0)) as (_, comfy):
-        job = comfy.submit(graph())
-        job.result(LIMIT)
-        assert [read_stamp(frame.blob.data).number for frame in job._prompt.frames] == list(range(12))
-        assert [frame.step for frame in job._prompt.frames] == list(range(1, 13))
+
+def test_a_result_that_cannot_be_stored_is_a_warning_of_its_job(monkeypatch):
+    store = get_store()
+    before, spill = store.caps, store.spill_cap
+
+    def full(*_: object) -> Path:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Folder, "write", full)
+    monkeypatch.setattr("comfy_nb.stock.LEEWAY", 0)
+    store.set_caps(outputs=0)
+    try:
+        with connected(Frames(count=2, rate=0)) as (_, comfy):
+            job = comfy.submit(graph())
+            outputs = job.result(LIMIT)
+            assert job.status == "succeeded"
+            assert any("No space left on device" in warning for warning in job.snapshot().warnings)
+            with pytest.raises(cn.OutputError, match="No space left on device"):
+                _ = outputs[0].data
+    finally:
+        store.set_caps(**before, spill=spill)
 
 
 def test_a_cut_socket_loses_nothing():
