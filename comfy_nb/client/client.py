@@ -65,7 +65,7 @@ class Client:
         self._lineless: dict[str, Delivery] = {}
         self._line = self._new_line()  # for new prompts
         self._lines = [self._line]  # and those of prompts that were sent before
-        self._truth = Reconciler(self._http, loop, self._timing, self._finish)
+        self._truth = Reconciler(self._http, self._timing, self._finish)
         self._stopper = Stopper(self._http, self._truth, self._timing, self._finish)
         self._sender = Sender(
             self._http,
@@ -255,11 +255,11 @@ class Client:
             return
         picture = isinstance(message, wire.PreviewImage | wire.PreviewWithMetadata)
         if picture and is_output_frame(delivery, message):
-            self._start(collect_frame(delivery, message, self._loop), "frame")
+            self._start(collect_frame(delivery, message), "frame")
             return
         for event in delivery.hear(message):
             if isinstance(event, ev.NodeExecuted):
-                self._start(collect(delivery, event.output, self._http, self._loop), "fetch")
+                self._start(collect(delivery, event.output, self._http), "fetch")
             elif isinstance(event, ev.Finishing):
                 self._start(self._truth.settle(delivery, self._timing.settle), "settle")
                 self._wake.set()

@@ -13,21 +13,19 @@ from comfy_nb import events as ev
 from comfy_nb.client.delivery import Delivery, keys_of
 from comfy_nb.client.exchange import Unavailable
 from comfy_nb.client.http import Http
-from comfy_nb.errors import ComfyError, ConnectionFailed
-from comfy_nb.loop import Loop
+from comfy_nb.errors import ComfyError, ConnectionFailed, OutputError
 from comfy_nb.store import Blob, get_store
 from comfy_nb.wire.messages import PreviewImage, PreviewWithMetadata
 from comfy_nb.wire.records import FileRef, NodeOutput
 
 __all__ = ["collect", "collect_frame", "is_output_frame"]
 
+DISK_PATIENCE = 30.0  # seconds that a result waits for a disk that is behind
 FIRST_PAUSE, LAST_PAUSE = 0.3, 5.0  # seconds before a file is asked for again, doubling
 SOCKET_SAVER = "SaveImageWebsocket"  # sends its results as frames and leaves nothing in the history
 
 
-async def collect(
-    delivery: Delivery, output: NodeOutput, http: Http, loop: Loop, patience: float | None = None
-) -> None:
+async def collect(delivery: Delivery, output: NodeOutput, http: Http, patience: float | None = None) -> None:
     """Fetch all files of `output` that are not here yet, one after another, and keep its texts.
 
     While the server is away it is asked again for `patience` seconds; then the result says why it has no bytes. If
@@ -43,8 +41,8 @@ async def collect(
                 continue
             try:
                 data = await _fetch(file, http, patience or 0.0)
-                blob, problem = await _stored(data, loop), ""
-            except (ComfyError, OSError) as error:  # OSError: the disk that the store spills to
+                blob, problem = await _stored(data), ""
+            except ComfyError as error:  # OutputError of the store among them
                 if patience is None:
                     continue
                 blob, problem = None, str(error)
@@ -59,29 +57,47 @@ def is_output_frame(delivery: Delivery, message: PreviewImage | PreviewWithMetad
     return message.media_type == "image/png" and node is not None and node.class_type == SOCKET_SAVER
 
 
-async def collect_frame(delivery: Delivery, message: PreviewImage | PreviewWithMetadata, loop: Loop) -> None:
+async def collect_frame(delivery: Delivery, message: PreviewImage | PreviewWithMetadata) -> None:
     """Keep a result that came as a frame of the socket."""
     node_id = message.node_id if isinstance(message, PreviewWithMetadata) else delivery.run.current or ""
     async with delivery.collecting:
         name = hashlib.sha256(message.image).hexdigest()[:16] + ".png"
         key = (node_id, FileRef(name, "", "websocket", None), len(delivery.collected))
-        blob = await _stored(message.image, loop)
+        try:
+            blob, problem = await _stored(message.image), ""
+        except ComfyError as error:
+            blob, problem = None, str(error)
+            delivery.feed(ev.Warned(f"The result {name!r} could not be kept: {problem}"))
         result = ev.Result(
-            len(delivery.collected),
-            node_id,
-            _shown(delivery, node_id),
-            name,
-            "image/png",
-            "image",
-            False,
+            index=len(delivery.collected),
+            node_id=node_id,
+            display_id=_shown(delivery, node_id),
+            name=name,
+            media_type="image/png",
+            kind="image",
+            saved=False,
             blob=blob,
+            problem=problem,
         )
         delivery.add(key, result)
 
 
-async def _stored(data: bytes, loop: Loop) -> Blob:
+async def _stored(data: bytes) -> Blob:
+    """Keep a result; waits while too much of other results waits for the disk. Raises `OutputError`."""
     store = get_store()
-    return store.put_in_memory(data, "outputs") or await loop.work(store.put, data, "outputs")
+    blob = store.put(data, "outputs")
+    if store.behind("outputs"):
+        try:
+            async with asyncio.timeout(DISK_PATIENCE):
+                await asyncio.wrap_future(store.settled("outputs"))
+        except TimeoutError:
+            blob.free()
+            raise OutputError(
+                f"The disk for temporary files has not taken what waits for it for {DISK_PATIENCE:g} s."
+            ) from None
+    if problem := blob.problem:
+        raise OutputError(problem)
+    return blob
 
 
 def _shown(delivery: Delivery, node_id: str) -> str:

@@ -18,7 +18,6 @@ from comfy_nb.client.http import Http
 from comfy_nb.client.timing import Timing
 from comfy_nb.errors import ComfyError, ConnectionFailed, ServerError
 from comfy_nb.failures import unreachable, verdict
-from comfy_nb.loop import Loop
 from comfy_nb.wire.records import HistoryEntry, Queue
 
 __all__ = ["REMOVED", "Reconciler"]
@@ -40,10 +39,8 @@ GONE = (
 class Reconciler:
     """Compares prompts with the server, and ends those that it knows to be over. Runs on the loop thread."""
 
-    def __init__(
-        self, http: Http, loop: Loop, timing: Timing, finish: Callable[[Delivery, ev.Event], None]
-    ) -> None:
-        self._http, self._loop, self._timing, self._finish = http, loop, timing, finish
+    def __init__(self, http: Http, timing: Timing, finish: Callable[[Delivery, ev.Event], None]) -> None:
+        self._http, self._timing, self._finish = http, timing, finish
 
     async def compare(self, deliveries: Collection[Delivery]) -> Queue:
         """Look at the queue, then at the history of those that are not in it. Raises `ComfyError`."""
@@ -72,7 +69,7 @@ class Reconciler:
             _found(delivery)
             delivery.feed(verdict(entry, delivery.record.plan))
             for output in entry.outputs:
-                await collect(delivery, output, self._http, self._loop, self._timing.fetch)
+                await collect(delivery, output, self._http, self._timing.fetch)
             async with delivery.collecting:  # all that came before is here
                 order = delivery.order_by(entry.outputs)
             self._finish(delivery, ev.Ended(order))

@@ -13,7 +13,13 @@ from blockbuster import blockbuster_ctx
 from comfy_nb.loop import get_loop
 from tests.client.helpers import until
 
-OURS = {"comfy_nb-loop", "comfy_nb-callback-0", "comfy_nb-worker-0", "comfy_nb-worker-1"}
+OURS = {
+    "comfy_nb-loop",
+    "comfy_nb-callback-0",
+    "comfy_nb-worker-0",
+    "comfy_nb-worker-1",
+    "comfy_nb-store",
+}
 
 
 async def _tasks() -> set[str]:

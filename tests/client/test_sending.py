@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import time
 import uuid
+from collections.abc import Collection
+from pathlib import Path
 
 import pytest
 
 import comfy_nb as cn
 from comfy_nb.client import socket as client_socket
+from comfy_nb.spill import Folder
+from comfy_nb.store import get_store
 from comfy_nb.testing import Faults, Frames, Page, read_stamp
 from comfy_nb.wire.messages import PreviewImage
 from comfy_nb.wire.packing import pack
@@ -215,6 +221,52 @@ def test_every_frame_is_kept_in_order_and_before_the_end():
         assert told.index(kept[0]) == told.index(previews[0]) + 1
         assert [read_stamp(step.data).number for step in job.steps] == list(range(12))
         assert [step.step for step in job.steps] == list(range(1, 13))
+
+
+def test_frames_are_kept_in_order_however_slow_the_disk_is(monkeypatch):
+    store = get_store()
+    before, write = store.caps, Folder.write
+
+    def slow(folder: Folder, pieces: Collection[bytes]) -> Path:
+        time.sleep(0.02)  # on the store's own thread
+        return write(folder, pieces)
+
+    monkeypatch.setattr(Folder, "write", slow)
+    store.set_caps(steps=0)
+    try:
+        with connected(Frames(count=12, rate=0)) as (_, comfy):
+            job = comfy.submit(graph())
+            job.result(LIMIT)
+            frames = list(job.steps)
+            assert [read_stamp(frame.data).number for frame in frames] == list(range(12))
+            assert [frame.step for frame in frames] == list(range(1, 13))
+            store.settled("steps").result(LIMIT)
+            assert store.on_disk["steps"] >= sum(frame.blob.size for frame in frames)
+            assert [read_stamp(frame.data).number for frame in frames] == list(range(12))
+    finally:
+        store.set_caps(**before)
+
+
+def test_a_result_that_cannot_be_stored_is_a_warning_of_its_job(monkeypatch):
+    store = get_store()
+    before, spill = store.caps, store.spill_cap
+
+    def full(*_: object) -> Path:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Folder, "write", full)
+    monkeypatch.setattr("comfy_nb.stock.LEEWAY", 0)
+    store.set_caps(outputs=0)
+    try:
+        with connected(Frames(count=2, rate=0)) as (_, comfy):
+            job = comfy.submit(graph())
+            outputs = job.result(LIMIT)
+            assert job.status == "succeeded"
+            assert any("No space left on device" in warning for warning in job.snapshot().warnings)
+            with pytest.raises(cn.OutputError, match="No space left on device"):
+                _ = outputs[0].data
+    finally:
+        store.set_caps(**before, spill=spill)
 
 
 def test_a_cut_socket_loses_nothing():

@@ -341,7 +341,14 @@ async def open_now() -> list[set[Any]]:
     async def tasks() -> set[Any]:
         return asyncio.all_tasks() - {asyncio.current_task()}
 
-    ours = ("comfy_nb-loop", "comfy_nb-callback", "comfy_nb-worker", "MainThread", "asyncio_")
+    ours = (
+        "comfy_nb-loop",
+        "comfy_nb-callback",
+        "comfy_nb-worker",
+        "comfy_nb-store",
+        "MainThread",
+        "asyncio_",
+    )
     threads = {t for t in threading.enumerate() if not t.name.startswith(ours)}
     sockets = {c for c in psutil.Process().net_connections("inet") if c.status != "TIME_WAIT"}
     return [await asyncio.wrap_future(get_loop().run(tasks())), threads, sockets]
