@@ -18,6 +18,7 @@ import pytest
 
 import comfy_nb as cn
 from comfy_nb.server.process import EmbeddedServer
+from tests.contract.two import Two
 
 WORKFLOWS = Path(__file__).parents[1] / "data" / "workflows"
 
@@ -31,6 +32,7 @@ class Target:
     """A server, and the workflow that it can run."""
 
     url: str
+    other: str  # a second server of the same kind; a live one stands for both
     workflow: cn.Workflow
     broken: dict[str, Any]  # passes validation, and fails in a node
     broken_label: str
@@ -41,37 +43,48 @@ class Target:
 
     def ask(self, route: str) -> Any:
         """The server's own word, by another way than the client's."""
-        return httpx2.get(f"{self.url}/api/{route}", timeout=30, trust_env=False).json()
+        return self._json(self.url, route)
+
+    def url_of(self, job: cn.Job) -> str:
+        """Where a job ran."""
+        return next(url for url in (self.url, self.other) if url.endswith(job.server))
 
     def outcome(self, job: cn.Job) -> str | None:
         """What its history says of a job: the last message, None if there is none."""
-        entry = self.ask(f"history/{job.id}").get(job.id)
+        entry = self._json(self.url_of(job), f"history/{job.id}").get(job.id)
         return entry["status"]["messages"][-1][0] if entry else None
 
+    @staticmethod
+    def _json(url: str, route: str) -> Any:
+        return httpx2.get(f"{url}/api/{route}", timeout=30, trust_env=False).json()
+
 
 @pytest.fixture(scope="session")
-def url(pytestconfig: pytest.Config) -> Iterator[str]:
+def urls(pytestconfig: pytest.Config) -> Iterator[tuple[str, str]]:
     given = pytestconfig.getoption("--comfy-url", default=None)
     if given:
-        yield given.rstrip("/")
+        yield given.rstrip("/"), given.rstrip("/")
         return
-    with EmbeddedServer.start(step_time=0.02) as server:
-        yield server.url
+    with EmbeddedServer.start(step_time=0.02) as one, EmbeddedServer.start(step_time=0.02) as two:
+        yield one.url, two.url
 
 
 @pytest.fixture(scope="session")
-def target(url: str) -> Target:
+def target(urls: tuple[str, str]) -> Target:
+    url, other = urls
     info = httpx2.get(f"{url}/api/object_info/CheckpointLoaderSimple", timeout=30, trust_env=False).json()
     checkpoints = info["CheckpointLoaderSimple"]["input"]["required"]["ckpt_name"][0]
     if "tiny.safetensors" in checkpoints:
         graph = json.loads((WORKFLOWS / "tiny_sd3.json").read_text())
-        return Target(url, cn.Workflow.load(graph), _adding_unlike_latents(graph), "Add unlike latents")
+        return Target(
+            url, other, cn.Workflow.load(graph), _adding_unlike_latents(graph), "Add unlike latents"
+        )
     graph = json.loads((WORKFLOWS / "default.json").read_text())
     assert graph["4"]["inputs"]["ckpt_name"] in checkpoints, (
         f"{url} has none of the checkpoints that are known here"
     )
     graph["5"]["inputs"] |= {"width": 256, "height": 256}
-    return Target(url, cn.Workflow.load(graph), _too_large(graph), "Empty Latent Image")
+    return Target(url, other, cn.Workflow.load(graph), _too_large(graph), "Empty Latent Image")
 
 
 def _adding_unlike_latents(graph: dict[str, Any]) -> dict[str, Any]:
@@ -95,7 +108,12 @@ def _too_large(graph: dict[str, Any]) -> dict[str, Any]:
     return {**graph, "5": {**graph["5"], "inputs": size}}
 
 
-@pytest.fixture
-def comfy(target: Target) -> Iterator[cn.Comfy]:
+@pytest.fixture(params=["one server", "two servers"])
+def comfy(request: pytest.FixtureRequest, target: Target) -> Iterator[cn.Comfy | Two]:
+    """Whoever runs the jobs: the same is expected of both."""
     with cn.connect(target.url) as connection:
-        yield connection
+        if request.param == "one server":
+            yield connection
+            return
+        with cn.connect(target.other) as second:
+            yield Two(connection, second)

@@ -33,7 +33,7 @@ def test_a_run_with_previews(target: Target, comfy: cn.Comfy):
     assert target.outcome(job) == "execution_success"
     (saved,) = job.outputs
     query = {"filename": saved.name, "type": "output"}
-    viewed = httpx2.get(f"{target.url}/view", params=query, timeout=30, trust_env=False).content
+    viewed = httpx2.get(f"{target.url_of(job)}/view", params=query, timeout=30, trust_env=False).content
     assert saved.data == viewed
     assert job.image.size == (256, 256)
     assert job.image.info["parameters"]["KSampler.steps"] == 8
@@ -101,9 +101,11 @@ def test_a_queued_one_is_cancelled_and_never_runs(target: Target, comfy: cn.Comf
 
 
 def test_another_client_is_not_touched(target: Target, comfy: cn.Comfy):
-    with cn.connect(target.url) as other:
-        mine, theirs = comfy.submit(target.graph(steps=LONG)), other.submit(target.graph(steps=30))
-        until(lambda: running(mine) and theirs.status == "queued", limit=LIMIT)
+    mine = comfy.submit(target.graph(steps=LONG))
+    until(lambda: running(mine), limit=LIMIT)
+    with cn.connect(target.url_of(mine)) as other:
+        theirs = other.submit(target.graph(steps=30))
+        until(lambda: theirs.status == "queued", limit=LIMIT)
         last = comfy.submit(target.graph())
         mine.interrupt()
         until(lambda: running(theirs), limit=LIMIT)
@@ -117,3 +119,19 @@ def test_another_client_is_not_touched(target: Target, comfy: cn.Comfy):
         ]
         assert len(theirs.steps) == 30
         assert len(last.steps) == 0
+
+
+def test_a_board_shows_where_each_job_runs(target: Target, comfy: cn.Comfy):
+    board = cn.JobBoard(comfy)
+    assert repr(board) == "<JobBoard: no jobs yet>"
+    first = comfy.submit(target.graph())
+    first.result(LIMIT)
+    second = comfy.submit(target.graph())
+    second.result(LIMIT)
+    assert board.jobs == (first, second)
+    assert {job.server for job in board} <= {
+        url.removeprefix("http://") for url in (target.url, target.other)
+    }
+    used = getattr(comfy, "used", [target.url])
+    assert len(set(used)) == len({job.server for job in board})
+    board.close()
