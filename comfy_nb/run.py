@@ -392,7 +392,9 @@ def fraction_of(run: Run, planned: PlanNode) -> float:
     """How much of a planned node is done, 0 to 1; a node that expanded counts by its finished children."""
     own = run.nodes.get(planned.id)
     if own is None:
-        return 0.0
+        if not run.shown:
+            return 0.0
+        own = NodeRun("running")  # as far as is known, only what it expanded into has been heard of
     if own.state != "running" or own.has_bar:
         return own.fraction
     children = [n for key, n in run.nodes.items() if key != planned.id and run.display_id(key) == planned.id]

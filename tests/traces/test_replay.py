@@ -17,8 +17,11 @@ from hypothesis import strategies as st
 
 from comfy_nb import events as ev
 from comfy_nb.client.routing import Router
+from comfy_nb.record import Record
 from comfy_nb.run import Run
 from comfy_nb.snapshot import plan_view
+from comfy_nb.steps import Recorder
+from comfy_nb.store import Blob, get_store
 from comfy_nb.wire import messages as m
 from tests.traces.reader import VERSIONS, Http, Trace, TraceLine, WsIn, WsOpen, all_traces, read
 from tests.traces.replay import Replay, Told, posts, replay
@@ -452,3 +455,43 @@ def test_told_is_what_happened() -> None:
     trace = read("v0.33.0", "txt2img_flags")
     assert Replay(trace).play([]).told == []
     assert all(isinstance(told, Told) and told.line in trace.lines for told in replayed(trace).told)
+
+
+# --- Records are folds ----------------------------------------------------------------------------------------
+
+
+@each_trace
+def test_the_same_events_give_the_same_record_again(trace: Trace) -> None:
+    """Through the wire form, as a recorded run or another host does it, with every preview kept."""
+    live = Replay(trace)
+    live._register()
+    times: dict[str, list[tuple[float, dict[str, Any]]]] = {key: [] for key in live.prompts}
+    blobs: dict[str, Any] = {}
+    for key, prompt in live.prompts.items():
+        Recorder(prompt.record)
+
+        def keep(event: ev.Event, key: str = key, prompt: Any = prompt) -> None:
+            blobs.update(ev.blobs_of(event))
+            times[key].append((prompt.record.at, json.loads(json.dumps(ev.to_dict(event)))))
+
+        prompt.record.listen(keep)
+    live.play()
+    assert any(times.values()) or not times
+    for key, prompt in live.prompts.items():
+        now = [0.0]
+        again = Record(prompt.record.request, clock=lambda now=now: now[0])
+        for at, form in times[key]:
+            now[0] = at
+            event = ev.from_dict(form, lambda digest, _: stored(blobs[digest]))
+            assert again.feed(event) is not None, form
+        assert again.run == prompt.run
+        assert again.seq == prompt.record.seq
+        assert [kept.event.blob.data for kept in again.steps] == [
+            k.event.blob.data for k in prompt.record.steps
+        ]
+        assert [kept.at for kept in again.steps] == [kept.at for kept in prompt.record.steps]
+        assert list(again.results) == list(prompt.record.results)
+
+
+def stored(data: Any) -> Blob:
+    return data if isinstance(data, Blob) else get_store().put(data, "steps")
