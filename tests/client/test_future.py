@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
+import dataclasses
+import gc
 import logging
 import threading
+import weakref
 
 import pytest
 
 import comfy_nb as cn
 from comfy_nb import events as ev
 from comfy_nb import jobs as jobs_module
+from comfy_nb.client import timing
 from comfy_nb.errors import BlockingCallError
 from comfy_nb.loop import get_loop
-from comfy_nb.testing import Faults, Frames, Page
+from comfy_nb.testing import Faults, Frames, Page, ScriptedServer
 from tests.client.helpers import LIMIT, connected, graph, until
 
 FAST = Frames(count=5, rate=0)
@@ -359,3 +363,58 @@ def test_a_thousand_finished_jobs_are_kept(monkeypatch):
         cn.wait(jobs, LIMIT)
         until(lambda: len(comfy.jobs) == 10)
         assert set(comfy.jobs) < set(jobs)
+
+
+def test_waiting_for_a_job_that_was_never_started_says_so_at_once():
+    with connected(FAST) as (_, comfy):
+        job = cn.Job(graph(), comfy)
+        for waiting in (lambda: cn.wait([job]), lambda: next(cn.as_completed([job])), job.result):
+            with pytest.raises(cn.JobNotStarted):
+                waiting()
+
+
+def test_waiting_on_our_own_loop_is_refused():
+    with connected(FAST) as (_, comfy):
+        job = comfy.submit(graph())
+        for waiting in (lambda: cn.wait([job]), lambda: next(cn.as_completed([job]))):
+            with pytest.raises(BlockingCallError):
+                get_loop().do(waiting)
+        job.result(LIMIT)
+
+
+def test_closing_the_connection_ends_what_waits_with_an_error_that_can_be_caught():
+    with connected(endless()) as (_, comfy), concurrent.futures.ThreadPoolExecutor(1) as pool:
+        job = comfy.submit(graph())
+        until(lambda: running(job))
+        waiting = pool.submit(job.result)
+        comfy.close()
+        with pytest.raises(cn.JobLost, match=r"was closed here; it may go on at the server"):
+            waiting.result(LIMIT)
+
+
+def test_a_connection_that_nobody_holds_closes_itself_when_its_last_job_has_ended():
+    with ScriptedServer(FAST) as server:
+        comfy = cn.connect(server.url)
+        client, gone = comfy.client, weakref.ref(comfy)
+        job = comfy.submit(graph())
+        del comfy
+        job.result(LIMIT)
+        until(lambda: gc.collect() >= 0 and gone() is None)
+        until(lambda: client._tasks == set() and not client._line.socket.is_open)
+        assert job.server in server.url
+
+
+def test_patience_counts_from_a_jobs_own_turn(monkeypatch):
+    hasty = dataclasses.replace(timing.TIMING, ready=0.5)
+    monkeypatch.setattr(timing, "TIMING", hasty)
+    with connected(FAST) as (_, comfy):
+        post = comfy.client._http.post_prompt
+
+        async def slow(body):
+            await asyncio.sleep(0.3)
+            return await post(body)
+
+        monkeypatch.setattr(comfy.client._http, "post_prompt", slow)
+        jobs = [comfy.submit(graph()) for _ in range(4)]
+        cn.wait(jobs, LIMIT)
+        assert [job.status for job in jobs] == ["succeeded"] * 4

@@ -234,6 +234,52 @@ def test_interrupt_stops_the_selected_else_all_of_ours(make, comfys, servers):
     servers[0].resume()
 
 
+def test_one_job_that_cannot_be_asked_keeps_nobody_else_from_it(make, comfys, servers, monkeypatch):
+    for server in servers:
+        server.pause()
+    rig = make(*comfys)
+    jobs = [submit(comfys[0]), submit(comfys[1]), submit(comfys[0], 2)]
+    until(lambda: len(rig.page.rows) == 3 and "new" not in rig.page.statuses())
+
+    def refuse(_: object) -> None:
+        raise cn.ConnectionFailed("nobody there")
+
+    monkeypatch.setattr(comfys[0], "stop", refuse)
+    with pytest.warns(UserWarning, match="could not be interrupted: nobody there"):
+        assert rig.board.interrupt() == 1
+    ended(jobs[1])
+    keys = list(rig.page.rows)
+    rig.page.says(k="interrupt", ids=keys)
+    refused = rig.page.last("refused")
+    assert (refused["ids"], refused["why"]) == ([keys[0], keys[2]], "nobody there")
+    monkeypatch.undo()
+    rig.board.interrupt()
+    ended(*jobs)
+    for server in servers:
+        server.resume()
+
+
+def test_a_click_on_what_has_ended_is_answered_with_its_row(make, comfys):
+    rig = make(comfys[0])
+    ended(submit(comfys[0]))
+    until(lambda: rig.page.statuses() == ["succeeded"])
+    said = len(rig.page.line.messages("rows"))
+    rig.page.says(k="interrupt", ids=list(rig.page.rows))
+    until(lambda: len(rig.page.line.messages("rows")) == said + 1)
+
+
+def test_a_board_that_is_not_displayed_listens_to_nothing_and_still_knows_its_jobs(comfys, comms):
+    board = cn.JobBoard(comfys[0])
+    before = len(comms)
+    job = submit(comfys[0], title="mine")
+    ended(job)
+    assert board.jobs == (job,)
+    assert board["mine"] is job
+    job.title = "ours"
+    assert board["ours"] is job
+    assert (len(comms), job.record._listeners, comfys[0]._jobs._watchers) == (before, [], [])
+
+
 def test_dismissed_jobs_come_back_and_open_ones_stay(make, comfys, servers):
     rig = make(comfys[0])
     done = [submit(comfys[0], seed) for seed in range(2)]

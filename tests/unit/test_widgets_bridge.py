@@ -415,6 +415,46 @@ def test_pages_that_never_said_goodbye_are_forgotten(kernel: Kernel):
     assert len(widget.bridge._pages) <= 16
 
 
+def test_the_page_that_looks_is_kept_whatever_reloads_elsewhere(kernel: Kernel):
+    widget = kernel.widget()
+    widget.bridge.look("mine", at=True)
+    for number in range(40):
+        widget.bridge.look(f"hidden {number}", at=False)
+    kernel.feed(10, 3)
+    assert widget.rate(2) >= 9
+    assert "mine" in widget.bridge._pages
+
+
+def test_too_many_pages_that_look_leave_none_without_frames(kernel: Kernel):
+    widget = kernel.widget()
+    for number in range(17):
+        widget.bridge.look(f"page {number}", at=True)
+    for number in range(1, 17):
+        widget.bridge.look(f"page {number}", at=False)  # and the first, which was forgotten, still looks
+    kernel.feed(10, 3)
+    assert widget.rate(2) >= 9
+
+
+def test_views_that_have_ended_cost_the_others_nothing(kernel: Kernel):
+    for _ in range(200):
+        widget = kernel.widget()
+        widget.frame()
+        widget.bridge.finish(dict)
+    assert (len(kernel.hub._credits), len(kernel.hub.schedule.credits)) == (0, 0)
+    last = kernel.widgets[-1]
+    sent = len(last.steps())
+    last.bridge.hello("late")  # and still show their last frame to whoever comes
+    assert len(last.steps()) == sent + 1
+
+
+def test_what_no_page_can_have_costs_nothing_of_the_budget(kernel: Kernel):
+    unseen, seen = kernel.widget(displayed=False), kernel.widget()
+    for _ in range(500):
+        unseen.bridge.message({"k": "rows"})
+    seen.bridge.state(dict, urgent=True)
+    assert (unseen.sent, len(seen.states)) == ([], 1)
+
+
 # -- the rest ----------------------------------------------------------------------------------------------------
 
 
