@@ -4,7 +4,7 @@
 import comfy_nb as cn
 
 comfy = cn.demo()                       # or cn.connect("http://127.0.0.1:8188")
-wf = cn.Workflow.load("workflow.json")
+wf = cn.example()                       # or cn.Workflow.load("workflow.json")
 job = comfy.submit(wf, {"KSampler.seed": 7})
 job                                     # a live view; job.image is a PIL image
 ```
@@ -30,6 +30,7 @@ from comfy_nb.errors import (
     WorkflowInvalid,
     WorkflowProblems,
 )
+from comfy_nb.examples import example, imagine
 from comfy_nb.job import Job
 from comfy_nb.kernel.nesting import allow_nested_asyncio
 from comfy_nb.outputs import Output, Outputs
@@ -71,5 +72,7 @@ __all__ = [
     "connect",
     "demo",
     "events",
+    "example",
+    "imagine",
     "wait",
 ]
