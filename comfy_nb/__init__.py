@@ -13,6 +13,7 @@ job                                     # a live view; job.image is a PIL image
 from comfy_nb import events
 from comfy_nb.board import JobBoard
 from comfy_nb.comfy import Comfy, connect, demo
+from comfy_nb.completion import complete as _complete
 from comfy_nb.errors import (
     ComfyError,
     ConnectionFailed,
@@ -32,6 +33,7 @@ from comfy_nb.errors import (
 )
 from comfy_nb.examples import example, imagine
 from comfy_nb.job import Job
+from comfy_nb.kernel.completing import add_matcher as _add_matcher
 from comfy_nb.kernel.nesting import allow_nested_asyncio
 from comfy_nb.outputs import Output, Outputs
 from comfy_nb.snapshot import Snapshot
@@ -76,3 +78,10 @@ __all__ = [
     "imagine",
     "wait",
 ]
+
+
+def __dir__() -> list[str]:
+    return [*__all__, "__version__"]
+
+
+_add_matcher(_complete)

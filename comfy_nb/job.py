@@ -25,7 +25,7 @@ from comfy_nb.errors import (
 from comfy_nb.kernel.display import bundle
 from comfy_nb.kernel.pump import Waiter, wait_async
 from comfy_nb.outputs import Outputs
-from comfy_nb.run import Run, Status
+from comfy_nb.run import Run
 from comfy_nb.snapshot import Snapshot
 from comfy_nb.stream import EventStream
 from comfy_nb.workflow.graph import Workflow
@@ -34,6 +34,9 @@ from comfy_nb.workflow.reading import Source
 
 if TYPE_CHECKING:
     from comfy_nb.comfy import Comfy
+    from comfy_nb.run import (
+        Status,
+    )  # not at runtime: jedi evaluates what a property returns, and Literal ends it
     from comfy_nb.widgets.job_view import JobView
 
 __all__ = ["Job", "JobSource"]
