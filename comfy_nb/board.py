@@ -22,6 +22,7 @@ from comfy_nb.kernel.display import WIDGET, publish, replace
 from comfy_nb.others import OtherJob, Others
 from comfy_nb.outputs import Output
 from comfy_nb.run import FINAL
+from comfy_nb.tracebacks import brief
 from comfy_nb.widgets.details import describe
 from comfy_nb.widgets.rows import sort_rank
 from comfy_nb.widgets.sheets import contact_sheet, sheet_bundle
@@ -156,7 +157,7 @@ class JobBoard:
         board.
         """
         if names != "selected":
-            raise ValueError(f'A board tells changes of "selected", not of {names!r}.')
+            raise brief(ValueError(f'A board tells changes of "selected", not of {names!r}.'))
         self._observers.append(handler)
 
     def unobserve(self, handler: Observer, names: str = "selected") -> None:
@@ -344,12 +345,14 @@ class JobBoard:
 def _check(connections: Sequence[object], jobs: Sequence[object]) -> None:
     for given in connections:
         if not isinstance(given, Comfy):
-            raise TypeError(
-                f"JobBoard() takes connections, from connect() or demo(), and jobs=[…]; {given!r} is neither."
+            raise brief(
+                TypeError(
+                    f"JobBoard() takes connections, from connect() or demo(), and jobs=[…]; {given!r} is neither."
+                )
             )
     for given in jobs:
         if not isinstance(given, Job):
-            raise TypeError(f"JobBoard(jobs=…) takes jobs; {given!r} is none.")
+            raise brief(TypeError(f"JobBoard(jobs=…) takes jobs; {given!r} is none."))
 
 
 def _free_path(folder: Path, title: str, output: Output) -> Path:

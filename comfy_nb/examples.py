@@ -8,6 +8,7 @@ from pathlib import Path
 
 from comfy_nb.comfy import Comfy, demo
 from comfy_nb.job import Job
+from comfy_nb.tracebacks import brief
 from comfy_nb.workflow.graph import Workflow
 from comfy_nb.workflow.values import RANDOM
 
@@ -79,5 +80,5 @@ def _tour() -> Path:
 def _path(name: str) -> Path:
     there = {path.stem: path for path in sorted(_tour().glob("workflows/*.json"))}
     if name not in there:
-        raise ValueError(f"There is no example {name!r}; there are {', '.join(map(repr, there))}.")
+        raise brief(ValueError(f"There is no example {name!r}; there are {', '.join(map(repr, there))}."))
     return there[name]

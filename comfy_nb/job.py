@@ -28,6 +28,7 @@ from comfy_nb.outputs import Outputs
 from comfy_nb.run import Run
 from comfy_nb.snapshot import Snapshot
 from comfy_nb.stream import EventStream
+from comfy_nb.tracebacks import brief
 from comfy_nb.workflow.graph import Workflow
 from comfy_nb.workflow.plan import Plan, make_plan
 from comfy_nb.workflow.reading import Source
@@ -305,9 +306,9 @@ class Job(concurrent.futures.Future[Outputs]):
         try:
             done = self._waiter.wait(timeout)
         except KeyboardInterrupt:
-            raise KeyboardInterrupt(self._goes_on("The waiting was interrupted")) from None
+            raise brief(KeyboardInterrupt(self._goes_on("The waiting was interrupted"))) from None
         if not done:
-            raise TimeoutError(self._goes_on(f"Not finished after {timeout:g} s"))
+            raise brief(TimeoutError(self._goes_on(f"Not finished after {timeout:g} s")))
 
     async def _result_async(self) -> Outputs:
         self._refuse_new("await job")

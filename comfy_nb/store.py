@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Literal
 
 from comfy_nb.errors import OutputError
+from comfy_nb.tracebacks import brief
 
 __all__ = ["Blob", "Kind", "Store", "configure", "get_store", "saved_limit"]
 
@@ -257,7 +258,9 @@ def configure(
     global _saved_limit  # noqa: PLW0603 - a setting of the process
     for name, size in (("steps", steps), ("outputs", outputs), ("spill", spill), ("saved", saved)):
         if size is not None and size < 0:
-            raise ValueError(f"{name} is a size in bytes and cannot be negative, but {size} was given.")
+            raise brief(
+                ValueError(f"{name} is a size in bytes and cannot be negative, but {size} was given.")
+            )
     _store.caps["steps"] = _store.caps["steps"] if steps is None else steps
     _store.caps["outputs"] = _store.caps["outputs"] if outputs is None else outputs
     _store.spill_cap = _store.spill_cap if spill is None else spill

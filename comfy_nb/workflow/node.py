@@ -7,6 +7,7 @@ from operator import index
 from typing import Any, NamedTuple, SupportsIndex, cast
 
 from comfy_nb.errors import UnknownNode, WorkflowError
+from comfy_nb.tracebacks import brief
 from comfy_nb.workflow.classes import NodeClass
 from comfy_nb.workflow.describe import node_line
 from comfy_nb.workflow.names import Names, clip
@@ -97,9 +98,8 @@ class Node:
 
     def __setattr__(self, name: str, value: object) -> None:
         if hasattr(type(self), name):
-            raise AttributeError(
-                f"{name!r} is the node's own and cannot be set; for an input use node[{name!r}]."
-            )
+            own = f"{name!r} is the node's own and cannot be set; for an input use node[{name!r}]."
+            raise brief(AttributeError(own))
         self[name] = value
 
     def __dir__(self) -> Iterable[str]:

@@ -10,11 +10,10 @@ import pytest
 from tests.kernel.conftest import LiveKernel
 
 PREPARE = """
-import contextlib
 import comfy_nb as cn
 from comfy_nb.server.process import EmbeddedServer
 
-server = contextlib.ExitStack().enter_context(contextlib.closing(EmbeddedServer.start(step_time=0)))
+server = EmbeddedServer.start(step_time=0)  # it ends with the kernel
 comfy = cn.connect(server.url)
 wf = cn.example()
 subgraph = comfy.load(cn.example("sub_graph").ui)
