@@ -34,6 +34,7 @@ from comfy_nb.errors import (
 from comfy_nb.examples import example, imagine
 from comfy_nb.job import Job
 from comfy_nb.kernel.completing import add_matcher as _add_matcher
+from comfy_nb.kernel.hints import give_hints as _give_hints
 from comfy_nb.kernel.nesting import allow_nested_asyncio
 from comfy_nb.outputs import Output, Outputs
 from comfy_nb.snapshot import Snapshot
@@ -85,3 +86,4 @@ def __dir__() -> list[str]:
 
 
 _add_matcher(_complete)
+_give_hints()

@@ -107,6 +107,38 @@ def test_an_interrupted_wait_is_the_users_line_too(kernel: LiveKernel):
     assert "KeyboardInterrupt: The waiting was interrupted; the job itself goes on" in shown
 
 
+@pytest.mark.parametrize(
+    ("code", "sentence"),
+    [
+        (
+            "HBox([new])",
+            "A Job is not a widget itself, it has one: put job.view there, as in HBox([job.view]).",
+        ),
+        (
+            "Tab((board,))",
+            "A JobBoard is not a widget itself, it has one: put board.view there, as in HBox([board.view]).",
+        ),
+        ("AppLayout(center=new)", "put job.view there"),
+        ("GridspecLayout(1, 1)[0, 0] = new", "put job.view there"),
+        ("HBox([1])", ""),
+    ],
+)
+def test_a_layout_that_wants_a_widget_is_told_of_view(kernel: LiveKernel, code: str, sentence: str):
+    cell = kernel.start(f"from ipywidgets import *; import comfy_nb as cn; {code}")
+    printed = kernel.finish(cell, limit=20)
+    assert printed.error in ("TraitError", "AttributeError")
+    assert sentence in printed.text
+    assert printed.text.count("\n") == bool(sentence)
+
+
+def test_views_are_taken_in_layouts(kernel: LiveKernel):
+    kernel.run("from ipywidgets import HBox; box = HBox([new.view, board.view])")
+    assert (
+        kernel.value("[child is view for child, view in zip(box.children, (new.view, board.view))]")
+        == [True] * 2
+    )
+
+
 def test_the_second_time_is_like_the_first(kernel: LiveKernel):
     first, second = (traceback(kernel, "failed.result()") for _ in range(2))
     assert len(frames(second)) == len(frames(first)) == 1
