@@ -141,6 +141,10 @@ def demo(parsed: argparse.Namespace) -> int:
         f"--IdentityProvider.token={token}",
         *([f"--ServerApp.port={parsed.port}", "--ServerApp.port_retries=0"] if parsed.port else []),
     ]
+    if (
+        _can_encrypt()
+    ):  # else each kernel warns in this terminal that what it says can be overheard on this machine
+        options.append("--MappingKernelManager.transport_encryption=auto")
     # Jupyter's own annotations are not complete.
     server = LabApp.initialize_server([*LAB_OPTIONS, *options])  # pyright: ignore[reportUnknownMemberType]
     _run_until_ctrl_c(server, f"{page}?{urlencode({'token': token})}")
@@ -170,6 +174,14 @@ def _run_until_ctrl_c(server: ServerApp, path: str) -> None:
     server.io_loop.add_callback(say_where)  # pyright: ignore[reportUnknownMemberType]
     server.start()
     print("JupyterLab has ended.", flush=True)
+
+
+def _can_encrypt() -> bool:
+    """Whether this Jupyter can give each kernel a key of its own (jupyter_server 2.20 can)."""
+    import zmq  # noqa: PLC0415 (needs the demo extra)
+    from jupyter_server.services.kernels.kernelmanager import MappingKernelManager  # noqa: PLC0415 (the same)
+
+    return hasattr(MappingKernelManager, "transport_encryption") and bool(zmq.has("curve"))
 
 
 def _has_display() -> bool:
