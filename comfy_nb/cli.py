@@ -141,9 +141,7 @@ def demo(parsed: argparse.Namespace) -> int:
         f"--IdentityProvider.token={token}",
         *([f"--ServerApp.port={parsed.port}", "--ServerApp.port_retries=0"] if parsed.port else []),
     ]
-    if (
-        _can_encrypt()
-    ):  # else each kernel warns in this terminal that what it says can be overheard on this machine
+    if _can_encrypt():  # else each kernel warns in this terminal that others might listen
         options.append("--MappingKernelManager.transport_encryption=auto")
     # Jupyter's own annotations are not complete.
     server = LabApp.initialize_server([*LAB_OPTIONS, *options])  # pyright: ignore[reportUnknownMemberType]

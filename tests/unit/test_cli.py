@@ -50,8 +50,18 @@ def test_demo_prints_where_it_serves_and_one_ctrl_c_leaves_nothing_running(demo:
     started = httpx2.post(f"{base}api/kernels", params={"token": token}, timeout=20).raise_for_status().json()
     kernel = psutil.Process(demo.pid).children()[0]
     websocket = f"ws{base.removeprefix('http')}api/kernels/{started['id']}/channels?token={token}"
-    with connect(websocket, proxy=None) as channels:  # says something once the kernel has started
-        channels.recv(timeout=40)
+    with connect(websocket, proxy=None) as channels:
+        ask = {
+            "msg_id": "1",
+            "msg_type": "kernel_info_request",
+            "session": "test",
+            "username": "",
+            "version": "5.3",
+        }
+        request = {"header": ask, "parent_header": {}, "metadata": {}, "content": {}, "channel": "shell"}
+        channels.send(json.dumps(request))
+        while json.loads(channels.recv(timeout=40))["msg_type"] != "kernel_info_reply":  # it has started
+            pass
 
     demo.send_signal(signal.SIGINT)
 
