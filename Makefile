@@ -1,6 +1,6 @@
 # Each target makes the environment that it needs, so on a fresh clone one command is enough.
 #
-#   make demo     JupyterLab on the first notebook, with the embedded server
+#   make demo     JupyterLab on the tour (a copy, in comfy_nb_tour/), with the embedded server
 #   make test     lint, types and every test: what CI runs
 #   make lint     lint and import arrows         make types    pyright and tsc
 #   make format   put every file into shape      make js       make the widgets' bundles
@@ -26,7 +26,7 @@ COMPILE = $(BIN)/uv pip compile --quiet --universal --no-emit-index-url --no-hea
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.demo
-	@$(BIN)/comfy-nb demo notebooks/01_first_job.ipynb
+	@$(BIN)/comfy-nb demo
 
 test: lint types check-bundles test-js test-python test-browser
 

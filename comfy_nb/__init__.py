@@ -4,7 +4,7 @@
 import comfy_nb as cn
 
 comfy = cn.demo()                       # or cn.connect("http://127.0.0.1:8188")
-wf = cn.Workflow.load("workflow.json")
+wf = cn.example()                       # or cn.Workflow.load("workflow.json")
 job = comfy.submit(wf, {"KSampler.seed": 7})
 job                                     # a live view; job.image is a PIL image
 ```
@@ -13,6 +13,7 @@ job                                     # a live view; job.image is a PIL image
 from comfy_nb import events
 from comfy_nb.board import JobBoard
 from comfy_nb.comfy import Comfy, connect, demo
+from comfy_nb.completion import complete as _complete
 from comfy_nb.errors import (
     ComfyError,
     ConnectionFailed,
@@ -30,7 +31,10 @@ from comfy_nb.errors import (
     WorkflowInvalid,
     WorkflowProblems,
 )
+from comfy_nb.examples import example, imagine
 from comfy_nb.job import Job
+from comfy_nb.kernel.completing import add_matcher as _add_matcher
+from comfy_nb.kernel.hints import give_hints as _give_hints
 from comfy_nb.kernel.nesting import allow_nested_asyncio
 from comfy_nb.outputs import Output, Outputs
 from comfy_nb.snapshot import Snapshot
@@ -71,5 +75,15 @@ __all__ = [
     "connect",
     "demo",
     "events",
+    "example",
+    "imagine",
     "wait",
 ]
+
+
+def __dir__() -> list[str]:
+    return [*__all__, "__version__"]
+
+
+_add_matcher(_complete)
+_give_hints()

@@ -24,6 +24,7 @@ from comfy_nb.loop import get_loop
 from comfy_nb.others import OtherJob, Others
 from comfy_nb.outputs import Output
 from comfy_nb.run import FINAL
+from comfy_nb.tracebacks import brief
 from comfy_nb.widgets.details import describe
 from comfy_nb.widgets.rows import sort_rank
 from comfy_nb.widgets.sheets import contact_sheet, sheet_bundle
@@ -157,7 +158,7 @@ class JobBoard:
         board.
         """
         if names != "selected":
-            raise ValueError(f'A board tells changes of "selected", not of {names!r}.')
+            raise brief(ValueError(f'A board tells changes of "selected", not of {names!r}.'))
         self._observers.append(handler)
 
     def unobserve(self, handler: Observer, names: str = "selected") -> None:
@@ -407,8 +408,10 @@ def _asked(job: Job) -> bool:
 def _check(connections: Sequence[object], jobs: Sequence[object], *, everyone: bool) -> None:
     for given in connections:
         if not isinstance(given, Backend):
-            raise TypeError(
-                f"JobBoard() takes connections, from connect() or demo(), and jobs=[…]; {given!r} is neither."
+            raise brief(
+                TypeError(
+                    f"JobBoard() takes connections, from connect() or demo(), and jobs=[…]; {given!r} is neither."
+                )
             )
         if everyone and not isinstance(given, Comfy):
             raise TypeError(
@@ -416,7 +419,7 @@ def _check(connections: Sequence[object], jobs: Sequence[object], *, everyone: b
             )
     for given in jobs:
         if not isinstance(given, Job):
-            raise TypeError(f"JobBoard(jobs=…) takes jobs; {given!r} is none.")
+            raise brief(TypeError(f"JobBoard(jobs=…) takes jobs; {given!r} is none."))
 
 
 def _free_path(folder: Path, title: str, output: Output) -> Path:

@@ -36,6 +36,7 @@ LAB_OPTIONS = [
     "--ServerApp.log_level=WARN",
     "--LabApp.log_level=WARN",
 ]
+TOUR = Path("comfy_nb_tour")  # where `comfy-nb demo` copies the tour: people change it as they go
 ASK = "-"  # in place of a secret that is not to stand in the history of a shell
 NEEDS_DEMO = "This needs the demo's packages ({missing} is missing): pip install 'comfy-nb[demo]'"
 
@@ -53,8 +54,10 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="comfy-nb", description="ComfyUI, live in a notebook.")
     commands = parser.add_subparsers(title="commands", required=True)
 
-    demo_command = commands.add_parser("demo", help="open JupyterLab on a notebook, here and now")
-    demo_command.add_argument("notebook", nargs="?", default=".", help="a notebook, or a folder of them")
+    demo_command = commands.add_parser("demo", help="open JupyterLab on the tour, or on a notebook")
+    demo_command.add_argument(
+        "notebook", nargs="?", help=f"a notebook, or a folder of them; default: the tour, copied into {TOUR}"
+    )
     demo_command.add_argument("--port", type=int, default=0, help="default: one that is free")
     demo_command.add_argument("--no-browser", action="store_true", help="only print the address")
     demo_command.set_defaults(run=demo)
@@ -116,13 +119,17 @@ def serve(arguments: list[str]) -> int:
 
 def demo(parsed: argparse.Namespace) -> int:
     """Serve JupyterLab on 127.0.0.1 in this process until Ctrl-C, which also ends its kernels."""
-    notebook = Path(parsed.notebook)
-    if not notebook.exists():
-        return _refuse(f"There is no notebook {notebook}.")
+    given = Path(parsed.notebook) if parsed.notebook else None
+    if given and not given.exists():
+        return _refuse(f"There is no notebook {given}.")
     try:
         from jupyterlab.labapp import LabApp  # noqa: PLC0415 (needs the demo extra)
+
+        notebook = given or _lay_out_tour()
     except ModuleNotFoundError as error:
         return _needs_demo(error)
+    except OSError as error:
+        return _refuse(f"The tour cannot be copied to {TOUR}: {error.strerror}. Say so in another folder.")
 
     folder = notebook if notebook.is_dir() else notebook.parent
     page = "lab" if notebook.is_dir() else f"lab/tree/{quote(notebook.name)}"
@@ -134,10 +141,22 @@ def demo(parsed: argparse.Namespace) -> int:
         f"--IdentityProvider.token={token}",
         *([f"--ServerApp.port={parsed.port}", "--ServerApp.port_retries=0"] if parsed.port else []),
     ]
+    if _can_encrypt():  # else each kernel warns in this terminal that others might listen
+        options.append("--MappingKernelManager.transport_encryption=auto")
     # Jupyter's own annotations are not complete.
     server = LabApp.initialize_server([*LAB_OPTIONS, *options])  # pyright: ignore[reportUnknownMemberType]
     _run_until_ctrl_c(server, f"{page}?{urlencode({'token': token})}")
     return 0
+
+
+def _lay_out_tour() -> Path:
+    """Copy the tour to where we are, as far as it is not there, and return its first notebook."""
+    from comfy_nb.examples import FIRST, copy_tour  # noqa: PLC0415 (only when wanted)
+
+    found = (TOUR / FIRST).exists()
+    copy_tour(TOUR)
+    print(f"The tour {'was in' if found else 'is now in'} {TOUR}{os.sep}; it is yours to change.", flush=True)
+    return TOUR / FIRST
 
 
 def _run_until_ctrl_c(server: ServerApp, path: str) -> None:
@@ -153,6 +172,14 @@ def _run_until_ctrl_c(server: ServerApp, path: str) -> None:
     server.io_loop.add_callback(say_where)  # pyright: ignore[reportUnknownMemberType]
     server.start()
     print("JupyterLab has ended.", flush=True)
+
+
+def _can_encrypt() -> bool:
+    """Whether this Jupyter can give each kernel a key of its own (jupyter_server 2.20 can)."""
+    import zmq  # noqa: PLC0415 (needs the demo extra)
+    from jupyter_server.services.kernels.kernelmanager import MappingKernelManager  # noqa: PLC0415 (the same)
+
+    return hasattr(MappingKernelManager, "transport_encryption") and bool(zmq.has("curve"))
 
 
 def _has_display() -> bool:

@@ -21,6 +21,7 @@ from comfy_nb.jobs import Jobs, request_of, signature
 from comfy_nb.kernel.pump import check_kernel
 from comfy_nb.loop import Loop, get_loop
 from comfy_nb.record import Record
+from comfy_nb.tracebacks import brief
 from comfy_nb.workflow.check import Problems
 from comfy_nb.workflow.classes import Classes
 from comfy_nb.workflow.graph import Workflow
@@ -278,7 +279,7 @@ def _close_unheld(loop: Loop, client: Client) -> None:
 
 def _known_preview(preview: str) -> str:
     if preview not in PREVIEWS:
-        raise ValueError(f"preview={preview!r} is none of {', '.join(map(repr, PREVIEWS))}.")
+        raise brief(ValueError(f"preview={preview!r} is none of {', '.join(map(repr, PREVIEWS))}."))
     return preview
 
 
@@ -335,7 +336,7 @@ def demo(*, world: str = "landscapes", step_time: float | None = None) -> Comfy:
     from comfy_nb.server.process import EmbeddedServer  # noqa: PLC0415
 
     if world not in WORLDS:
-        raise ValueError(f"world={world!r} is none of {', '.join(map(repr, WORLDS))}.")
+        raise brief(ValueError(f"world={world!r} is none of {', '.join(map(repr, WORLDS))}."))
     with _demo_lock:
         if world in _demos:
             server, comfy = _demos[world]
@@ -360,6 +361,5 @@ def _default_step_time() -> float:
     try:
         return float(text)
     except ValueError:
-        raise ValueError(
-            f"$COMFY_NB_STEP_TIME is {text!r}, but must be a number of seconds, 0 to 2."
-        ) from None
+        wrong = f"$COMFY_NB_STEP_TIME is {text!r}, but must be a number of seconds, 0 to 2."
+        raise brief(ValueError(wrong)) from None

@@ -70,6 +70,8 @@ import re
 import textwrap
 from dataclasses import dataclass, replace
 
+from comfy_nb.tracebacks import render
+
 __all__ = [
     "AmbiguousName",
     "BlockingCallError",
@@ -109,6 +111,9 @@ class ComfyError(Exception):
     def __str__(self) -> str:
         # KeyError would show its repr; our sentences are for people.
         return str(self.args[0]) if self.args else type(self).__name__
+
+    def _render_traceback_(self) -> list[str]:
+        return render(self)
 
 
 class ConnectionFailed(ComfyError):

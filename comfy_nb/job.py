@@ -26,15 +26,19 @@ from comfy_nb.kernel.pump import Waiter, wait_async
 from comfy_nb.loop import get_loop
 from comfy_nb.outputs import Outputs
 from comfy_nb.record import Record
-from comfy_nb.run import Run, Status
+from comfy_nb.run import Run
 from comfy_nb.snapshot import Snapshot
 from comfy_nb.steps import Recorder, Steps
 from comfy_nb.stream import EventStream
+from comfy_nb.tracebacks import brief
 from comfy_nb.workflow.graph import Workflow
 from comfy_nb.workflow.plan import Plan
 from comfy_nb.workflow.reading import Source
 
 if TYPE_CHECKING:
+    from comfy_nb.run import (
+        Status,
+    )  # not at runtime: jedi evaluates what a property returns, and Literal ends it
     from comfy_nb.widgets.job_view import JobView
 
 __all__ = ["Job", "JobSource"]
@@ -312,9 +316,9 @@ class Job(concurrent.futures.Future[Outputs]):
         try:
             done = self._waiter.wait(timeout)
         except KeyboardInterrupt:
-            raise KeyboardInterrupt(self._goes_on("The waiting was interrupted")) from None
+            raise brief(KeyboardInterrupt(self._goes_on("The waiting was interrupted"))) from None
         if not done:
-            raise TimeoutError(self._goes_on(f"Not finished after {timeout:g} s"))
+            raise brief(TimeoutError(self._goes_on(f"Not finished after {timeout:g} s")))
 
     async def _result_async(self) -> Outputs:
         self._refuse_new("await job")

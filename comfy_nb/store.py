@@ -25,6 +25,7 @@ from typing import Literal
 from comfy_nb.errors import OutputError
 from comfy_nb.spill import Folder, Writer
 from comfy_nb.stock import Stock
+from comfy_nb.tracebacks import brief
 
 __all__ = ["Blob", "Kind", "Store", "configure", "get_store", "saved_limit"]
 
@@ -327,6 +328,8 @@ def configure(
     global _saved_limit  # noqa: PLW0603 - a setting of the process
     for name, size in (("steps", steps), ("outputs", outputs), ("spill", spill), ("saved", saved)):
         if size is not None and size < 0:
-            raise ValueError(f"{name} is a size in bytes and cannot be negative, but {size} was given.")
+            raise brief(
+                ValueError(f"{name} is a size in bytes and cannot be negative, but {size} was given.")
+            )
     _store.set_caps(steps=steps, outputs=outputs, spill=spill)
     _saved_limit = _saved_limit if saved is None else saved

@@ -11,6 +11,7 @@ from typing import Literal, NamedTuple
 from comfy_nb.job import Job
 from comfy_nb.kernel.pump import Waiter
 from comfy_nb.loop import get_loop
+from comfy_nb.tracebacks import brief
 
 __all__ = ["DoneAndNotDone", "as_completed", "wait"]
 
@@ -57,9 +58,8 @@ def as_completed(jobs: Iterable[Job], timeout: float | None = None) -> Iterator[
         ended += 1
         yield job
     if ended < len(waiting):
-        raise TimeoutError(
-            f"{len(waiting) - ended} of {len(waiting)} jobs have not ended after {timeout:g} s; they go on."
-        )
+        left = f"{len(waiting) - ended} of {len(waiting)} jobs"
+        raise brief(TimeoutError(f"{left} have not ended after {timeout:g} s; they go on."))
 
 
 def _as_they_end(jobs: Iterable[Job], timeout: float | None) -> Iterator[Job]:

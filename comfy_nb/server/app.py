@@ -25,6 +25,11 @@ from comfy_nb.server.worlds import load_world
 
 __all__ = ["create_app"]
 
+WELCOME = """This is comfy_nb's embedded server: ComfyUI's protocol over exact diffusion, for notebooks and programs.
+
+In a notebook:   import comfy_nb as cn; comfy = cn.connect("{url}")
+ComfyUI's page:  pip install comfyui-frontend-package, then comfy-nb serve --frontend
+"""
 ALL_METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"]
 
 
@@ -45,7 +50,8 @@ def create_app(
     core = [*prompts.ROUTES, *info.ROUTES, *files.ROUTES, *users.ROUTES, *readout.ROUTES]
     sockets = [WebSocketRoute(path, socket.serve) for path in ("/ws", "/api/ws")]
     unknown = Route("/{path:path}", _unknown, methods=ALL_METHODS)
-    rest: list[BaseRoute] = [unknown] if frontend is None else [Mount("/", FrontEnd(frontend))]
+    page = Route("/", _say_what_it_is)
+    rest: list[BaseRoute] = [page, unknown] if frontend is None else [Mount("/", FrontEnd(frontend))]
     app = Starlette(
         routes=[*sockets, *core, *map(_under_api, core), *jobs.ROUTES, *rest],
         middleware=[Middleware(Guard, token=token)],
@@ -79,6 +85,11 @@ def _warm_up() -> None:
     """Build the world and its tables for the usual canvas, while the first client is still connecting."""
     world = load_world()
     world.mixture(world.empty(512, 512, 1).shape, ())
+
+
+async def _say_what_it_is(request: Request) -> Response:
+    """For somebody who opens the address in a browser, where ComfyUI has its page."""
+    return PlainTextResponse(WELCOME.format(url=str(request.base_url).rstrip("/")))
 
 
 async def _unknown(request: Request) -> Response:

@@ -48,7 +48,6 @@ class Workflow:
         self._ui = None if ui is None else dict(ui)
         self.name = name
         self.notes = Problems()
-        self.classes: Mapping[str, NodeClass] = {}
         self._places: Places = {}
 
     @classmethod
@@ -82,6 +81,15 @@ class Workflow:
         made = cls(found.prompt, name=found.name, ui=found.ui)
         made.notes, made.classes, made._places = Problems(found.notes), found.classes, found.places
         return made
+
+    @property
+    def classes(self) -> Mapping[str, NodeClass]:
+        """The classes of the server that it was loaded by, by name; empty if there was none. They can be set."""
+        return self._graph.classes
+
+    @classes.setter
+    def classes(self, classes: Mapping[str, NodeClass]) -> None:
+        self._graph.classes = classes
 
     @classmethod
     def from_image(cls, image: Source) -> Self:

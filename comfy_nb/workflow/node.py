@@ -7,9 +7,12 @@ from operator import index
 from typing import Any, NamedTuple, SupportsIndex, cast
 
 from comfy_nb.errors import UnknownNode, WorkflowError
+from comfy_nb.tracebacks import brief
+from comfy_nb.workflow.classes import NodeClass
 from comfy_nb.workflow.describe import node_line
 from comfy_nb.workflow.names import Names, clip
 from comfy_nb.workflow.pictures import Upload, as_upload
+from comfy_nb.workflow.sources import Lookup
 from comfy_nb.workflow.values import (
     RANDOM,
     ApiNode,
@@ -21,7 +24,7 @@ from comfy_nb.workflow.values import (
     read_value,
 )
 
-__all__ = ["Graph", "Node"]
+__all__ = ["Graph", "Node", "choices"]
 
 
 class Node:
@@ -95,9 +98,8 @@ class Node:
 
     def __setattr__(self, name: str, value: object) -> None:
         if hasattr(type(self), name):
-            raise AttributeError(
-                f"{name!r} is the node's own and cannot be set; for an input use node[{name!r}]."
-            )
+            own = f"{name!r} is the node's own and cannot be set; for an input use node[{name!r}]."
+            raise brief(AttributeError(own))
         self[name] = value
 
     def __dir__(self) -> Iterable[str]:
@@ -123,6 +125,16 @@ class Node:
         return self._graph.prompt[self._id]
 
 
+def choices(node: Node, name: str, lookup: Lookup | None = None) -> list[object]:
+    """What an input may be chosen from, as far as its class is known here, or by `lookup`; empty for other inputs."""
+    class_type = node.class_type
+    known = node._graph.classes  # noqa: SLF001 # pyright: ignore[reportPrivateUsage] - one of ours
+    if class_type not in known and lookup is not None:
+        known = lookup([class_type]) or {}
+    spec = known[class_type].input(name) if class_type in known else None
+    return (spec.choices if spec else None) or []
+
+
 class Prepared(NamedTuple):
     """A value ready to be set, and the file that it names, if it is one of ours."""
 
@@ -137,6 +149,9 @@ class Graph:
         self.prompt = prompt
         self.names = Names(prompt)
         self.uploads: dict[str, bytes] = {}
+        self.classes: Mapping[
+            str, NodeClass
+        ] = {}  # those of the server that it was loaded by, if there was one
 
     def prepare(self, node_id: str, input_name: str, value: object) -> Prepared:
         """A value as the API format writes it, links included; a picture or file as the name it will have."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import re
 import stat
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -31,6 +32,8 @@ MAX_VALUES = 2_000_000
 
 MAX_PATH = 4096
 """A text longer than this is JSON, not a path."""
+
+_FILE_NAME = re.compile(r"\.\w{1,11}$|^~|[/\\]")
 
 
 @runtime_checkable
@@ -64,6 +67,11 @@ def read(source: Source) -> Loaded:
         return _from_data(source, "", "the dict")
     if isinstance(source, bytes):
         return _from_file(io.BytesIO(source), "", "the data")
+    if isinstance(source, str) and _is_prompt(source):
+        raise NotAWorkflow(
+            f"There is no file {clip(source)!r}; that looks like a prompt: "
+            'comfy.submit(cn.example(), {"Positive.text": …}), or cn.imagine(…).'
+        )
     if isinstance(source, str) and _is_json_text(source):
         data = source.removeprefix("\ufeff").encode(errors="surrogatepass")
         return _from_data(_parse(data, "the text"), "", "the text")
@@ -73,6 +81,25 @@ def read(source: Source) -> Loaded:
         return _from_texts(_image_texts(source.info), "", "the picture")
     kind = type(cast("object", source)).__name__
     raise NotAWorkflow(f"A workflow is a path, JSON text, bytes, a PIL image or a dict, not of type {kind}.")
+
+
+def _is_prompt(source: str) -> bool:
+    """Whether it is neither JSON nor the name of a file, but words, as one says to a model."""
+    text = source.strip("\ufeff \t\r\n")
+    if (
+        not text
+        or text[0] in '{["<'
+        or "\0" in text
+        or len(text) > MAX_PATH
+        or not any(map(str.isalpha, text))
+    ):
+        return False
+    if "\n" not in text and _FILE_NAME.search(text):
+        return False
+    try:
+        return "\n" in text or not Path(text).exists()
+    except OSError:  # longer than a file's name can be
+        return True
 
 
 def _is_json_text(source: str) -> bool:

@@ -477,3 +477,11 @@ async def test_a_socket_that_lets_too_much_pile_up_is_cut_off(monkeypatch, tmp_p
     await asyncio.wait_for(serving, 5)
     assert not hub.listens("lazy")
     assert lazy.sent.empty()
+
+
+def test_the_address_in_a_browser_says_what_it_is(talker):
+    reply = talker.http.get("/")
+    assert reply.status_code == 200
+    assert reply.headers["content-type"].startswith("text/plain")
+    assert f'cn.connect("{str(talker.http.base_url).rstrip("/")}")' in reply.text
+    assert talker.http.get("/no-such-page").status_code == 404

@@ -11,6 +11,7 @@ from pathlib import Path
 import httpx2
 import psutil
 import pytest
+from websockets.sync.client import connect
 
 PROGRAM = [sys.executable, "-c", "import sys; from comfy_nb.cli import main; sys.exit(main())"]
 NOTEBOOK = {"cells": [], "metadata": {}, "nbformat": 4, "nbformat_minor": 5}
@@ -46,14 +47,29 @@ def test_demo_prints_where_it_serves_and_one_ctrl_c_leaves_nothing_running(demo:
     assert address, line
     base, token = address.groups()
     assert httpx2.get(line.split()[1], timeout=20).status_code == 200
-    httpx2.post(f"{base}api/kernels", params={"token": token}, timeout=20).raise_for_status()
+    started = httpx2.post(f"{base}api/kernels", params={"token": token}, timeout=20).raise_for_status().json()
     kernel = psutil.Process(demo.pid).children()[0]
+    websocket = f"ws{base.removeprefix('http')}api/kernels/{started['id']}/channels?token={token}"
+    with connect(websocket, proxy=None) as channels:
+        ask = {
+            "msg_id": "1",
+            "msg_type": "kernel_info_request",
+            "session": "test",
+            "username": "",
+            "version": "5.3",
+        }
+        request = {"header": ask, "parent_header": {}, "metadata": {}, "content": {}, "channel": "shell"}
+        channels.send(json.dumps(request))
+        while json.loads(channels.recv(timeout=40))["msg_type"] != "kernel_info_reply":  # it has started
+            pass
 
     demo.send_signal(signal.SIGINT)
 
     assert demo.wait(timeout=60) == 0
     assert not kernel.is_running()
-    assert "JupyterLab has ended.\n" in demo.stdout.read()
+    rest = demo.stdout.read()
+    assert rest.endswith("JupyterLab has ended.\n")
+    assert "encryption" not in rest  # which a kernel warns of that was given none
 
 
 def test_demo_serves_nobody_without_the_token(demo: subprocess.Popen):

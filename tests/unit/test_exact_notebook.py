@@ -13,7 +13,7 @@ import pytest
 from nbclient import NotebookClient
 from PIL import Image
 
-CELL, SIDE, LEFT, TOP = 96, 100, 90, 24  # of a sheet, as notebooks/figures.py lays it out
+CELL, SIDE, LEFT, TOP = 96, 100, 90, 24  # of a sheet, as comfy_nb/figures.py lays it out
 FOLDER = Path(__file__).parents[2] / "notebooks"
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import pkgutil
 import subprocess
 import sys
 import types
@@ -37,6 +38,21 @@ def test_every_name_is_there_and_documented():
         value = getattr(cn, name)
         assert isinstance(value, types.ModuleType) or inspect.getdoc(value), name
     assert set(cn.__all__) <= set(dir(cn))
+
+
+def test_no_module_has_the_name_of_a_public_callable():
+    modules = {module.name for module in pkgutil.iter_modules(cn.__path__)}
+    assert {"comfy", "job", "examples"} <= modules
+    assert not modules & {name for name in cn.__all__ if callable(getattr(cn, name))}
+
+
+def test_example_and_imagine_twice():
+    with cn.demo(step_time=0) as comfy:
+        for _ in range(2):
+            assert isinstance(cn.example(), cn.Workflow)
+            job = cn.imagine("a castle", comfy, seed=1, changes={"KSampler.steps": 1})
+            assert isinstance(job, cn.Job)
+            job.result(LIMIT)
 
 
 def test_connect_twice(server: ScriptedServer):

@@ -113,6 +113,17 @@ UI = (DATA / "ui_format.json").read_text()
     ("source", "sentence"),
     [
         ("nowhere.json", "There is no file nowhere.json."),
+        ("no/where", "There is no file no/where."),
+        ("~nobody", "There is no file ~nobody."),
+        (
+            "a castle at sunset",
+            """that looks like a prompt: comfy.submit(cn.example(), {"Positive.text": …}), or cn.imagine(…).""",
+        ),
+        ("castle", "There is no file 'castle'; that looks like a prompt: "),
+        ("a castle,\na moat.", "There is no file 'a castle,\\na moat.'; that looks like a prompt: "),
+        ("a castle and a moat, " * 30, "that looks like a prompt: "),
+        (" ", "The text is empty."),
+        ("12", "There is no file 12."),
         (str(DATA), f"{DATA} is not a file."),
         ("a\0b", "embedded null"),
         ("", "The text is empty."),

@@ -1,4 +1,4 @@
-"""Sheets of pictures and plots for the notebooks, with Pillow and SVG alone."""
+"""Sheets of pictures and plots for notebooks, with Pillow and SVG alone: ``from comfy_nb.figures import plot``."""
 
 from __future__ import annotations
 
@@ -6,20 +6,28 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from itertools import cycle
+from typing import cast
 
 from IPython.display import SVG
 from PIL import Image, ImageDraw
+
+__all__ = ["plot", "sheet"]
 
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")  # Okabe and Ito's, for all eyes
 INK, GRID, PAPER = "#333333", "#e4e4e4", "#ffffff"
 LABEL = 90  # pixels beside a row
 
 Point = tuple[float, float]
-Curves = Mapping[str, Iterable[Point]] | Iterable[tuple[str, Iterable[Point]]]
+Labelled = tuple[str, Iterable[Point]]
+Curves = Mapping[str, Iterable[Point]] | Iterable[Labelled]
 
 
 def sheet(
-    rows: Sequence[Sequence[Image.Image]], *, left: Sequence[object] = (), top: Sequence[object] = (), cell: int = 96
+    rows: Sequence[Sequence[Image.Image]],
+    *,
+    left: Sequence[object] = (),
+    top: Sequence[object] = (),
+    cell: int = 96,
 ) -> Image.Image:
     """Pictures in rows, with a label to the left of each row and above each column."""
     margin, head, gap = LABEL if left else 0, 24 if top else 0, 4
@@ -27,9 +35,13 @@ def sheet(
     page = Image.new("RGB", size, PAPER)
     draw = ImageDraw.Draw(page)
     for column, text in enumerate(top):
-        draw.text((margin + column * (cell + gap) + cell / 2, head / 2), str(text), INK, anchor="mm", font_size=13)
+        draw.text(
+            (margin + column * (cell + gap) + cell / 2, head / 2), str(text), INK, anchor="mm", font_size=13
+        )
     for row, text in enumerate(left):
-        draw.text((margin - 10, head + row * (cell + gap) + cell / 2), str(text), INK, anchor="rm", font_size=13)
+        draw.text(
+            (margin - 10, head + row * (cell + gap) + cell / 2), str(text), INK, anchor="rm", font_size=13
+        )
     for y, row in enumerate(rows):
         for x, picture in enumerate(row):
             small = picture.resize((cell, cell), Image.Resampling.LANCZOS)
@@ -37,14 +49,13 @@ def sheet(
     return page
 
 
-def plot(
-    curves: Curves, *, x: str, y: str, log: str = "", falling: bool = False, marks: bool = False
-) -> SVG:
+def plot(curves: Curves, *, x: str, y: str, log: str = "", falling: bool = False, marks: bool = False) -> SVG:
     """Curves of (x, y) points, by label; curves with the same label have one colour.
 
-    `log` names the axes that are logarithmic ("x", "y" or "xy"); `falling` has x fall to the right; `marks` shows the points.
+    `log` names the axes that are logarithmic ("x", "y" or "xy"); `falling` has x fall to the right; `marks` shows the
+    points.
     """
-    pairs = curves.items() if isinstance(curves, Mapping) else curves
+    pairs = cast("Iterable[Labelled]", curves.items() if isinstance(curves, Mapping) else curves)
     lines = [(label, [(float(a), float(b)) for a, b in points]) for label, points in pairs]
     places = [point for _, points in lines for point in points]
     across = _Axis([a for a, _ in places], (70, 560), logarithmic="x" in log, falling=falling)
@@ -60,7 +71,9 @@ def plot(
     parts.append(f'<g transform="translate(18 140) rotate(-90)">{_text(0, 0, y, "middle")}</g>')
     parts += _drawn(lines, across, up, marks=marks)
     style = 'font-family="system-ui, sans-serif" font-size="13"'
-    return SVG(f'<svg xmlns="http://www.w3.org/2000/svg" width="700" height="320" {style}>{"".join(parts)}</svg>')
+    return SVG(
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="700" height="320" {style}>{"".join(parts)}</svg>'
+    )
 
 
 class _Axis:
@@ -76,7 +89,9 @@ class _Axis:
             self.low, self.high = self.low - spare, self.high + spare
 
     def __call__(self, value: float) -> float:
-        low, high, value = map(math.log, (self.low, self.high, value)) if self.logarithmic else (self.low, self.high, value)
+        low, high, value = (
+            map(math.log, (self.low, self.high, value)) if self.logarithmic else (self.low, self.high, value)
+        )
         return self.start + (value - low) / (high - low) * (self.end - self.start)
 
     def ticks(self) -> list[float]:
@@ -86,7 +101,10 @@ class _Axis:
         else:
             step = 10 ** math.floor(math.log10((self.high - self.low) / 3))
             step *= next(factor for factor in (1, 2, 5, 10) if (self.high - self.low) / (step * factor) <= 6)
-            wanted = [round(i * step, 9) for i in range(math.floor(self.low / step), math.ceil(self.high / step) + 1)]
+            wanted = [
+                round(i * step, 9)
+                for i in range(math.floor(self.low / step), math.ceil(self.high / step) + 1)
+            ]
         return [value for value in wanted if self.low <= value <= self.high]
 
 
@@ -98,7 +116,10 @@ def _drawn(lines: list[tuple[str, list[Point]]], across: _Axis, up: _Axis, *, ma
         path = "L".join(f"{across(a):.1f} {up(b):.1f}" for a, b in points)
         parts.append(f'<path d="M{path}" fill="none" stroke="{colours[label]}" stroke-width="{width}"/>')
         if marks:
-            parts += [f'<circle cx="{across(a):.1f}" cy="{up(b):.1f}" r="3" fill="{colours[label]}"/>' for a, b in points]
+            parts += [
+                f'<circle cx="{across(a):.1f}" cy="{up(b):.1f}" r="3" fill="{colours[label]}"/>'
+                for a, b in points
+            ]
     for row, (label, colour) in enumerate(colours.items()):
         parts.append(f'<path d="M574 {33 + 22 * row}h18" stroke="{colour}" stroke-width="3"/>')
         parts.append(_text(598, 37 + 22 * row, label, "start"))
