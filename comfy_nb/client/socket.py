@@ -81,7 +81,7 @@ class Socket:
                 f"{self._address.display} answers by HTTP, but its websocket says nothing: "
                 "a proxy in between may not let websockets through."
             ) from None
-        except ConnectionFailed:
+        except BaseException:  # also Ctrl-C and a time-out of whoever waits: nothing is left behind
             await self.close()
             raise
 

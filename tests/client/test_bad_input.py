@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
+import signal
 import socket
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -65,7 +68,16 @@ def test_a_host_that_does_not_exist():
 
 @pytest.mark.parametrize(
     "url",
-    ["ftp://host", "http://", "http://host:port", "http://host:99999", "https://[::1", "   ", "file:///x"],
+    [
+        "ftp://host",
+        "http://",
+        "http://host:port",
+        "http://host:99999",
+        "https://[::1",
+        "   ",
+        "file:///x",
+        "http://gpu..example:8188",
+    ],
 )
 def test_what_is_no_address(url: str):
     assert "is not an address" in refused(url)
@@ -137,6 +149,66 @@ def test_a_websocket_that_says_nothing(monkeypatch):
         assert "its websocket says nothing: a proxy in between may not let websockets through" in refused(
             server.url
         )
+
+
+STATS = b'{"system": {"comfyui_version": "0.3.64"}, "devices": []}'
+
+
+@pytest.fixture
+def hanging() -> Iterator[tuple[str, threading.Event]]:
+    """A server whose websocket never finishes its handshake; its address, and whether the handshake began."""
+    began, held = threading.Event(), list[socket.socket]()
+
+    def serve(listener: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                connection, _ = listener.accept()
+                held.append(connection)
+                threading.Thread(target=answer, args=(connection,), name="hanging answer").start()
+
+    def answer(connection: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            while data := connection.recv(65536):
+                if b"Upgrade: websocket" in data:
+                    began.set()
+                else:
+                    head = f"HTTP/1.1 200 OK\r\nContent-Length: {len(STATS)}\r\n\r\n"
+                    connection.sendall(head.encode() + STATS)
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=serve, args=(listener,), name="hanging")
+        thread.start()
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}", began
+        listener.shutdown(socket.SHUT_RDWR)
+    thread.join(LIMIT)
+    for connection in held:
+        with contextlib.suppress(OSError):
+            connection.shutdown(socket.SHUT_RDWR)
+        connection.close()
+
+
+# That nothing is left after these is for the fixture of all tests here to see.
+
+
+def test_ctrl_c_while_the_websocket_opens_leaves_nothing(hanging: tuple[str, threading.Event]):
+    url, began = hanging
+
+    def press() -> None:
+        assert began.wait(LIMIT)
+        signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+
+    presser = threading.Thread(target=press, name="presser")
+    presser.start()
+    with pytest.raises(KeyboardInterrupt):
+        cn.connect(url)
+    presser.join(LIMIT)
+
+
+def test_a_time_out_while_the_websocket_opens_leaves_nothing(
+    hanging: tuple[str, threading.Event], monkeypatch
+):
+    monkeypatch.setattr(comfy_module, "OPEN_TIMEOUT", 1.0)
+    assert "did not answer within 1 s" in refused(hanging[0])
 
 
 def test_a_server_without_api_in_its_paths_will_do():
