@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import re
 import signal
 import socket
@@ -18,6 +17,7 @@ from comfy_nb import comfy as comfy_module
 from comfy_nb.errors import AmbiguousName
 from comfy_nb.testing import Faults, Frames, Page, ScriptedServer
 from tests.client.helpers import LIMIT, connected, graph, recording, until
+from tests.client.raw import STATS, page, raw_server
 
 DATA = Path(__file__).parents[1] / "data" / "workflows"
 
@@ -151,40 +151,19 @@ def test_a_websocket_that_says_nothing(monkeypatch):
         )
 
 
-STATS = b'{"system": {"comfyui_version": "0.3.64"}, "devices": []}'
-
-
 @pytest.fixture
 def hanging() -> Iterator[tuple[str, threading.Event]]:
     """A server whose websocket never finishes its handshake; its address, and whether the handshake began."""
-    began, held = threading.Event(), list[socket.socket]()
+    began = threading.Event()
 
-    def serve(listener: socket.socket) -> None:
-        with contextlib.suppress(OSError):
-            while True:
-                connection, _ = listener.accept()
-                held.append(connection)
-                threading.Thread(target=answer, args=(connection,), name="hanging answer").start()
+    def handler(head: str, connection: socket.socket) -> None:
+        if "/ws" in head:
+            began.set()
+        else:
+            connection.sendall(page(STATS))
 
-    def answer(connection: socket.socket) -> None:
-        with contextlib.suppress(OSError):
-            while data := connection.recv(65536):
-                if b"Upgrade: websocket" in data:
-                    began.set()
-                else:
-                    head = f"HTTP/1.1 200 OK\r\nContent-Length: {len(STATS)}\r\n\r\n"
-                    connection.sendall(head.encode() + STATS)
-
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        thread = threading.Thread(target=serve, args=(listener,), name="hanging")
-        thread.start()
-        yield f"http://127.0.0.1:{listener.getsockname()[1]}", began
-        listener.shutdown(socket.SHUT_RDWR)
-    thread.join(LIMIT)
-    for connection in held:
-        with contextlib.suppress(OSError):
-            connection.shutdown(socket.SHUT_RDWR)
-        connection.close()
+    with raw_server(handler) as url:
+        yield url, began
 
 
 # That nothing is left after these is for the fixture of all tests here to see.
