@@ -13,7 +13,7 @@ from urllib.request import getproxies, proxy_bypass
 from comfy_nb.client.credentials import Headers, Verify, basic, hide, make_headers, make_trust
 from comfy_nb.errors import ConnectionFailed
 
-__all__ = ["Address"]
+__all__ = ["Address", "can_be_asked"]
 
 _NO_HOST = re.compile(r"[\s\x00-\x1f\x7f\"'<>\\^`{|}]")
 
@@ -47,7 +47,12 @@ class Address:
                 " / ? # @ in it must be percent-encoded). Try http://127.0.0.1:8188."
             ) from None
         _refuse_ambiguous(parts, url)
-        if parts.scheme not in ("http", "https") or not host or _NO_HOST.search(host):
+        if (
+            parts.scheme not in ("http", "https")
+            or not host
+            or _NO_HOST.search(host)
+            or not can_be_asked(host)
+        ):
             raise ConnectionFailed(
                 f"{_safe(url)!r} is not an address of a server: it must look like http://host:8188 or https://host/path."
             )
@@ -124,6 +129,14 @@ def _refuse_ambiguous(parts: SplitResult, url: str) -> None:
             f"{_safe(url)!r} is not an address: the @ before it can belong to a password or to a path. In a password "
             "write / ? # @ as %2F %3F %23 %40, in a path the @ as %40. Try http://127.0.0.1:8188."
         )
+
+
+def can_be_asked(host: str) -> bool:
+    """Whether a name service takes it as a name: its parts neither empty nor too long."""
+    try:
+        return ":" in host or bool(host.encode("idna"))
+    except UnicodeError:
+        return False
 
 
 def _safe(url: str) -> str:

@@ -81,7 +81,7 @@ class Socket:
                 f"{self._address.display} answers by HTTP, but its websocket says nothing: "
                 "a proxy in between may not let websockets through."
             ) from None
-        except ConnectionFailed:
+        except BaseException:  # also Ctrl-C and a time-out of whoever waits: nothing is left behind
             await self.close()
             raise
 
@@ -167,7 +167,7 @@ class Socket:
         return "the server closed the connection"
 
     def _connect(self) -> connect:
-        return connect(
+        return _Connect(
             self._address.websocket(self.client_id, self.api),
             additional_headers=dict(self._address.headers),
             ssl=self._tls,
@@ -197,7 +197,15 @@ class Socket:
         return f"{self._address.display} answers by HTTP, but its websocket does not open ({why})."
 
 
+class _Connect(connect):
+    """Follows no redirect, as no request of ours does: what we send is for the one server that we were given."""
+
+    def process_redirect(self, exc: Exception) -> Exception:
+        return exc
+
+
 def _why(error: BaseException) -> str:
     if isinstance(error, InvalidStatus):
-        return f"HTTP {error.response.status_code}"
+        status = error.response.status_code
+        return f"HTTP {status} sends us elsewhere" if 300 <= status < 400 else f"HTTP {status}"
     return str(error) or type(error).__name__

@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 import aiohttp
 from yarl import URL
 
-from comfy_nb.client.address import Address
+from comfy_nb.client.address import Address, can_be_asked
 from comfy_nb.client.exchange import MAX_JSON, Answer, NoAnswer, Upload
 from comfy_nb.client.timing import TIMING, Timing
 from comfy_nb.errors import ConnectionFailed, ServerError
@@ -142,9 +142,8 @@ def _form(upload: Upload) -> aiohttp.FormData:
 
 def _usable(address: Address) -> str | None:
     proxy = address.proxy
-    if proxy is not None and (
-        urlsplit(proxy).scheme not in ("http", "https") or not urlsplit(proxy).hostname
-    ):
+    parts = urlsplit(proxy or "")
+    if proxy and not (parts.scheme in ("http", "https") and parts.hostname and can_be_asked(parts.hostname)):
         raise ConnectionFailed(
             f"The proxy that the environment names for {address.display} cannot be used ({address.hide(proxy)} is no "
             "http:// or https:// address). Correct it, or set NO_PROXY for this host."

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+import signal
 import socket
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,7 @@ from comfy_nb import comfy as comfy_module
 from comfy_nb.errors import AmbiguousName
 from comfy_nb.testing import Faults, Frames, Page, ScriptedServer
 from tests.client.helpers import LIMIT, connected, graph, recording, until
+from tests.client.raw import STATS, page, raw_server
 
 DATA = Path(__file__).parents[1] / "data" / "workflows"
 
@@ -65,7 +68,16 @@ def test_a_host_that_does_not_exist():
 
 @pytest.mark.parametrize(
     "url",
-    ["ftp://host", "http://", "http://host:port", "http://host:99999", "https://[::1", "   ", "file:///x"],
+    [
+        "ftp://host",
+        "http://",
+        "http://host:port",
+        "http://host:99999",
+        "https://[::1",
+        "   ",
+        "file:///x",
+        "http://gpu..example:8188",
+    ],
 )
 def test_what_is_no_address(url: str):
     assert "is not an address" in refused(url)
@@ -137,6 +149,45 @@ def test_a_websocket_that_says_nothing(monkeypatch):
         assert "its websocket says nothing: a proxy in between may not let websockets through" in refused(
             server.url
         )
+
+
+@pytest.fixture
+def hanging() -> Iterator[tuple[str, threading.Event]]:
+    """A server whose websocket never finishes its handshake; its address, and whether the handshake began."""
+    began = threading.Event()
+
+    def handler(head: str, connection: socket.socket) -> None:
+        if "/ws" in head:
+            began.set()
+        else:
+            connection.sendall(page(STATS))
+
+    with raw_server(handler) as url:
+        yield url, began
+
+
+# That nothing is left after these is for the fixture of all tests here to see.
+
+
+def test_ctrl_c_while_the_websocket_opens_leaves_nothing(hanging: tuple[str, threading.Event]):
+    url, began = hanging
+
+    def press() -> None:
+        assert began.wait(LIMIT)
+        signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+
+    presser = threading.Thread(target=press, name="presser")
+    presser.start()
+    with pytest.raises(KeyboardInterrupt):
+        cn.connect(url)
+    presser.join(LIMIT)
+
+
+def test_a_time_out_while_the_websocket_opens_leaves_nothing(
+    hanging: tuple[str, threading.Event], monkeypatch
+):
+    monkeypatch.setattr(comfy_module, "OPEN_TIMEOUT", 1.0)
+    assert "did not answer within 1 s" in refused(hanging[0])
 
 
 def test_a_server_without_api_in_its_paths_will_do():

@@ -153,7 +153,9 @@ async def test_closing_is_for_good() -> None:
             await transport.ask("GET", "/api/queue")
 
 
-@pytest.mark.parametrize("proxy", ["socks5://ann:pr0xy-pass@127.0.0.1:1", "http://", "ftp://127.0.0.1"])
+@pytest.mark.parametrize(
+    "proxy", ["socks5://ann:pr0xy-pass@127.0.0.1:1", "http://", "ftp://127.0.0.1", "http://proxy..example"]
+)
 def test_a_proxy_that_cannot_be_used(proxy: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("http_proxy", proxy)
     with pytest.raises(ConnectionFailed, match=r"is no http:// or https:// address\)\. Correct it") as caught:

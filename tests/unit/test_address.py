@@ -55,6 +55,10 @@ def test_what_people_type(url: str, display: str) -> None:
         "http://[::1",
         "<html>",
         "http://gpu\x00",
+        "http://gpu..example:8188",
+        "http://.gpu",
+        f"http://{'g' * 64}.example",
+        "http://bü..cher",
     ],
 )
 def test_what_is_no_address(url: str) -> None:
