@@ -64,8 +64,10 @@ test-browser: $(VENV)/.dev browser
 	$(BIN)/pytest -n 0 tests/browser
 
 bench: $(VENV)/.dev browser
-	@if ls tests/benchmarks/*.py >/dev/null 2>&1; then $(BIN)/pytest -n 0 -s tests/benchmarks; \
-	else echo "tests/benchmarks holds no benchmark yet, so nothing was measured."; fi
+	@table=$$(mktemp) && failed=0; \
+	for file in tests/benchmarks/test_*.py; do BENCH_TABLE=$$table $(BIN)/pytest -n 0 -s $$file || failed=1; done; \
+	echo; echo "All budgets; the machine's load in the last 1, 5 and 15 minutes:" $$(cut -d' ' -f1-3 /proc/loadavg); \
+	cat $$table; rm $$table; exit $$failed
 
 # SEED is that of the first schedule; one that failed is run again with N=1.
 N ?= 1000

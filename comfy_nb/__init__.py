@@ -15,18 +15,28 @@ from comfy_nb.board import JobBoard
 from comfy_nb.comfy import Comfy, connect, demo
 from comfy_nb.completion import complete as _complete
 from comfy_nb.errors import (
+    AmbiguousName,
+    BlockingCallError,
     ComfyError,
     ConnectionFailed,
     ExecutionFailed,
     JobCancelled,
     JobError,
     JobLost,
+    JobNotSent,
     JobNotStarted,
+    NestingError,
     NotAWorkflow,
     NotOneImage,
     OutputError,
+    Problem,
+    ServerError,
     UnknownInput,
+    UnknownJob,
     UnknownNode,
+    UnknownStep,
+    UnknownWorkflow,
+    UnsupportedKernelError,
     WorkflowError,
     WorkflowInvalid,
     WorkflowProblems,
@@ -38,6 +48,7 @@ from comfy_nb.kernel.hints import give_hints as _give_hints
 from comfy_nb.kernel.nesting import allow_nested_asyncio
 from comfy_nb.outputs import Output, Outputs
 from comfy_nb.snapshot import Snapshot
+from comfy_nb.steps import Step, Steps
 from comfy_nb.store import configure
 from comfy_nb.waiting import as_completed, wait
 from comfy_nb.workflow.graph import Workflow
@@ -47,6 +58,8 @@ __version__ = "0.1.0"
 
 __all__ = [
     "RANDOM",
+    "AmbiguousName",
+    "BlockingCallError",
     "Comfy",
     "ComfyError",
     "ConnectionFailed",
@@ -56,15 +69,25 @@ __all__ = [
     "JobCancelled",
     "JobError",
     "JobLost",
+    "JobNotSent",
     "JobNotStarted",
+    "NestingError",
     "NotAWorkflow",
     "NotOneImage",
     "Output",
     "OutputError",
     "Outputs",
+    "Problem",
+    "ServerError",
     "Snapshot",
+    "Step",
+    "Steps",
     "UnknownInput",
+    "UnknownJob",
     "UnknownNode",
+    "UnknownStep",
+    "UnknownWorkflow",
+    "UnsupportedKernelError",
     "Workflow",
     "WorkflowError",
     "WorkflowInvalid",

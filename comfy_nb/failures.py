@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from comfy_nb.errors import Problem
 from comfy_nb.events import Failure, Settled
@@ -69,17 +69,18 @@ def left_out(errors: tuple[NodeError, ...], plan: Plan) -> tuple[str, ...]:
     return tuple(f"Left out, as {_problem(error, plan)}" for error in errors)
 
 
-def verdict(entry: HistoryEntry, plan: Plan) -> Settled:
-    """What the history says of a run."""
-    failure = _failed(entry.error, plan) if entry.outcome == "failed" else None
+def verdict(entry: HistoryEntry, plan: Plan, shown: Callable[[str], str | None] | None = None) -> Settled:
+    """What the history says of a run. `shown` tells at which planned node an execution id is shown."""
+    place = plan.display_id if shown is None else shown
+    failure = _failed(entry.error, plan, place) if entry.outcome == "failed" else None
     return Settled(entry.outcome, failure, entry.cached)
 
 
-def _failed(error: ExecutionError | None, plan: Plan) -> Failure:
+def _failed(error: ExecutionError | None, plan: Plan, place: Callable[[str], str | None]) -> Failure:
     if error is None:
         text = "The run failed, and the server's history does not say why"
         return Failure("execution", text, (Problem(text),))
-    shown = plan.display_id(error.node_id) or error.node_id
+    shown = place(error.node_id) or error.node_id
     label = _label(shown, error.node_type, plan)
     message = _line(error.exception_message) or _line(error.exception_type) or "no message"
     return Failure(

@@ -67,7 +67,7 @@ class Reconciler:
             if entry is None:
                 return False
             _found(delivery)
-            delivery.feed(verdict(entry, delivery.record.plan))
+            delivery.feed(verdict(entry, delivery.record.plan, delivery.run.display_id))
             for output in entry.outputs:
                 await collect(delivery, output, self._http, self._timing.fetch)
             async with delivery.collecting:  # all that came before is here

@@ -26,6 +26,8 @@ OLDEST = 0.150  # seconds that a frame counts as in flight
 ACK_EVERY = 0.450  # seconds; pages hold their acknowledgements back for that long at most (js/src/bridge.ts)
 PATIENCE = 0.200  # seconds beyond two round trips and ACK_EVERY; then an acknowledgement is overdue
 HALVED_EVERY = 0.5  # seconds
+QUICK = 0.060  # seconds; a page whose round trip is no longer has nothing waiting
+PROBE = 1.25  # it takes what it is sent: how much more it could, only sending more can tell
 
 PROMPT = 0.100  # seconds in which a main thread that is free answers
 PROMPT_ANSWERS = 3  # in a row; one alone may come from between two queued cells
@@ -112,6 +114,7 @@ class Credit:
         self.taken = 0.0  # frames per second that pages took, by the latest acknowledgements
         self._since: float | None = None  # when the first frame after the latest acknowledgement was sent
         self._changed = float("-inf")
+        self._keeps_up = True  # whether the latest round trip was no longer than it should be
 
     def sent(self, number: int, now: float) -> None:
         """A frame goes; numbers count up."""
@@ -155,7 +158,8 @@ class Credit:
     def ahead(self, now: float) -> float:
         """Frames that are on their way, going by how many pages take: those painted since are not told of yet."""
         since = min(max(0.0, now - self._heard), ACK_EVERY + PATIENCE)
-        return max(0.0, sum(at > now - 1 for _, at in self._waiting) - self.taken * since)
+        taken = self.taken * (PROBE if self._keeps_up else 1.0)
+        return max(0.0, sum(at > now - 1 for _, at in self._waiting) - taken * since)
 
     @property
     def life(self) -> float:
@@ -212,6 +216,7 @@ class Credit:
     def _learn(self, trip: float, now: float) -> None:
         self._best = min(self._best, trip)
         self.trip += 0.3 * (trip - self.trip)
+        self._keeps_up = trip <= QUICK
         if trip <= max(OLDEST, 1.5 * self._best):
             self.rate = min(FASTEST, 1.1 * self.rate + 0.5)
         elif now - self._changed > trip:

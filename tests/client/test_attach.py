@@ -50,6 +50,7 @@ def test_a_finished_job_is_taken_up_with_its_outputs() -> None:
         done.result(LIMIT)
         with cn.connect(server.url) as later:
             again = later.attach(done.id)
+            assert (again.status, again.done()) == ("succeeded", True)  # at once, not a moment later
             assert len(again.result(LIMIT)) == len(done.outputs)
             assert (again.status, later.jobs) == ("succeeded", (again,))
 

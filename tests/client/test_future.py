@@ -405,16 +405,22 @@ def test_a_connection_that_nobody_holds_closes_itself_when_its_last_job_has_ende
 
 
 def test_patience_counts_from_a_jobs_own_turn(monkeypatch):
-    hasty = dataclasses.replace(timing.TIMING, ready=0.5)
+    hasty = dataclasses.replace(timing.TIMING, ready=1.0, first_retry=0.1)
     monkeypatch.setattr(timing, "TIMING", hasty)
-    with connected(FAST) as (_, comfy):
+    with connected(FAST) as (server, comfy):
         post = comfy.client._http.post_prompt
+        bodies = []
 
-        async def slow(body):
-            await asyncio.sleep(0.3)
-            return await post(body)
+        async def slow_at_first(body):
+            bodies.append(body)
+            reply = await post(body)
+            if len(bodies) == 1:
+                await asyncio.sleep(1.2)
+                server.drop()  # so that the next one finds the connection away as its turn comes
+                await asyncio.sleep(0.02)
+            return reply
 
-        monkeypatch.setattr(comfy.client._http, "post_prompt", slow)
-        jobs = [comfy.submit(graph()) for _ in range(4)]
+        monkeypatch.setattr(comfy.client._http, "post_prompt", slow_at_first)
+        jobs = [comfy.submit(graph()) for _ in range(2)]
         cn.wait(jobs, LIMIT)
-        assert [job.status for job in jobs] == ["succeeded"] * 4
+        assert [job.status for job in jobs] == ["succeeded"] * 2

@@ -9,6 +9,8 @@ from typing import Any
 
 from comfy_nb.widgets.credit import MainThread
 
+EVERY, SELDOM, LATEST = 0.1, 0.35, 0.45  # seconds between two acknowledgements
+
 
 class Handle:
     def __init__(self) -> None:
@@ -83,7 +85,8 @@ class MainLoop:
 class PageModel:
     """A page: each message takes `way` seconds to it and `handling` seconds of its time, one after another.
 
-    It acknowledges every 100 ms. `absent` pages say nothing.
+    It acknowledges as real ones do (js/src/bridge.ts): 350 ms after the last time as the next frame arrives, after
+    450 ms at the latest, and after 100 ms when nothing was shown for a while. `absent` pages say nothing.
     """
 
     def __init__(
@@ -96,6 +99,8 @@ class PageModel:
         self._clock, self._hear = clock, hear
         self.way, self.handling, self.absent = way, handling, False
         self._free_at = 0.0
+        self._last = float("-inf")  # when it acknowledged last
+        self._timer: Handle | None = None
         self._painted: dict[str, tuple[int, float]] = {}
         self.shown: list[tuple[float, str, int, float]] = []  # when painted, stream, number, age
 
@@ -104,18 +109,27 @@ class PageModel:
         self._free_at = max(self._free_at, arrived) + self.handling
         if content["k"] == "frame":
             sent = self._clock.now
+            self._clock.call_later(self._free_at - self.handling - sent, self._arrives)
             self._clock.call_later(self._free_at - sent, lambda: self._paint(content, sent))
 
     def _paint(self, content: dict[str, Any], sent: float) -> None:
         if self.absent:
             return
         self.shown.append((self._clock.now, content["s"], content["n"], self._clock.now - sent))
-        if not self._painted:
-            self._clock.call_later(0.1, self._acknowledge)
         self._painted[content["s"]] = (content["n"], self._clock.now)
+        if self._timer is None:
+            quiet = self._clock.now - self._last > 2 * SELDOM
+            self._timer = self._clock.call_later(EVERY if quiet else LATEST, self._acknowledge)
+
+    def _arrives(self) -> None:
+        if self._painted and self._clock.now - self._last >= SELDOM:
+            self._acknowledge()
 
     def _acknowledge(self) -> None:
-        now = self._clock.now
+        if self._timer is not None:
+            self._timer.cancel()
+        now, self._timer = self._clock.now, None
+        self._last = now
         said = {name: [n, round(1000 * (now - at))] for name, (n, at) in self._painted.items()}
         self._painted.clear()
         self._clock.call_later(self.way, lambda: self._hear({"k": "seen", "at": said}))

@@ -211,6 +211,10 @@ def test_every_error_of_the_package_is_in_the_table_or_a_private_kind_of_one() -
     assert {kind.__name__ for kind in kinds_of(errors.ComfyError)} - private == TABLE.keys() - {"ComfyError"}
 
 
+def test_every_error_can_be_caught_by_its_public_name() -> None:
+    assert {row.name for row in errors.explained()} <= set(cn.__all__)
+
+
 def test_the_tree_is_the_tree_of_the_classes() -> None:
     path: list[type] = []
     for row in errors.explained():

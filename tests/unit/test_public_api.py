@@ -90,6 +90,43 @@ def test_wait_and_as_completed_twice(comfy: cn.Comfy):
         assert set(cn.as_completed(jobs, LIMIT)) == set(jobs)
 
 
+def test_boards_twice(comfy: cn.Comfy):
+    job = comfy.submit(GRAPH, title="mine")
+    job.result(LIMIT)
+    for _ in range(2):
+        board = cn.JobBoard(comfy)
+        assert board.jobs == (job,)
+        assert board["mine"] is job
+        assert board.view is board.view
+        assert repr(board) == "<JobBoard: 1 succeeded>"
+        board.close()
+
+
+def test_steps_twice(comfy: cn.Comfy):
+    job = comfy.submit(GRAPH)
+    job.result(LIMIT)
+    for _ in range(2):
+        assert isinstance(job.steps, cn.Steps)
+        assert isinstance(job.steps[0], cn.Step)
+        assert [step.step for step in job.steps] == [1, 2]
+        assert job.steps.at(2).image.size == job.steps.latest.image.size
+
+
+def test_every_public_callable_is_called_here():
+    source = inspect.getsource(sys.modules[__name__])
+    kinds = {name for name in cn.__all__ if isinstance(getattr(cn, name), type)}
+    errors = {
+        name for name in kinds if issubclass(getattr(cn, name), BaseException)
+    }  # tests/unit/test_errors.py
+    called = {name for name in cn.__all__ if callable(getattr(cn, name)) and name not in errors}
+    assert {name for name in called if f"cn.{name}" not in source} == set()
+
+
+def test_problems_twice():
+    for _ in range(2):
+        assert str(cn.Problem("too big", "3", "KSampler", "cfg")) == "KSampler (node 3), input 'cfg': too big"
+
+
 def test_load_twice():
     for _ in range(2):
         assert isinstance(cn.Workflow.load(GRAPH), cn.Workflow)
