@@ -26,6 +26,7 @@ from comfy_nb.errors import (
     JobNotSent,
     JobNotStarted,
     NestingError,
+    NotARecording,
     NotAWorkflow,
     NotOneImage,
     OutputError,
@@ -47,6 +48,7 @@ from comfy_nb.kernel.completing import add_matcher as _add_matcher
 from comfy_nb.kernel.hints import give_hints as _give_hints
 from comfy_nb.kernel.nesting import allow_nested_asyncio
 from comfy_nb.outputs import Output, Outputs
+from comfy_nb.player import replay
 from comfy_nb.snapshot import Snapshot
 from comfy_nb.steps import Step, Steps
 from comfy_nb.store import configure
@@ -72,6 +74,7 @@ __all__ = [
     "JobNotSent",
     "JobNotStarted",
     "NestingError",
+    "NotARecording",
     "NotAWorkflow",
     "NotOneImage",
     "Output",
@@ -100,6 +103,7 @@ __all__ = [
     "events",
     "example",
     "imagine",
+    "replay",
     "wait",
 ]
 

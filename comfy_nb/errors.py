@@ -52,6 +52,8 @@ for what differs; `comfy-nb doctor --errors` prints this table, and a test raise
     │   │       'Nope' has put out nothing, and no node has that name. There are outputs of: 'Save Image'.
     │   └── NotOneImage                        job.image of a job that made none, or several
     │           There are 2 images here, where .image wants exactly one: .images has them all.
+    ├── NotARecording (ValueError)             the file is no recorded run that can be read
+    │       There is no file missing.cnrun.
     ├── UnknownStep (LookupError)              no step of that number or node was kept, or several samplers ran
     │       No step 99 was kept. There are steps 1 to ….
     ├── UnknownJob (LookupError)               no job of that name on a board, or several
@@ -84,6 +86,7 @@ __all__ = [
     "JobNotSent",
     "JobNotStarted",
     "NestingError",
+    "NotARecording",
     "NotAWorkflow",
     "NotOneImage",
     "OutputError",
@@ -245,6 +248,10 @@ class OutputError(ComfyError, LookupError):
 
 class NotOneImage(OutputError):
     """One image was asked for, but the job made none or several; `.images` has them all."""
+
+
+class NotARecording(ComfyError, ValueError):
+    """The file is no recorded run, or holds what none may."""
 
 
 class UnknownStep(ComfyError, LookupError):

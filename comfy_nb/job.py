@@ -6,6 +6,7 @@ import asyncio
 import concurrent.futures
 import threading
 from collections.abc import Callable, Generator
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from PIL import Image
@@ -26,6 +27,7 @@ from comfy_nb.kernel.pump import Waiter, wait_async
 from comfy_nb.loop import get_loop
 from comfy_nb.outputs import Outputs
 from comfy_nb.record import Record
+from comfy_nb.recorded import Log, write
 from comfy_nb.run import Run
 from comfy_nb.snapshot import Snapshot
 from comfy_nb.steps import Recorder, Steps
@@ -75,15 +77,15 @@ class Job(concurrent.futures.Future[Outputs]):
         self._hold(backend, backend.prepare(workflow, preview=preview, title=title, check=check))
 
     @classmethod
-    def taken_up(cls, backend: Backend[Job], record: Record) -> Job:
-        """The job of a prompt that is at the server already."""
+    def taken_up(cls, backend: Backend[Job], record: Record, *, keep: bool = True) -> Job:
+        """The job of a prompt that is at the server already. `keep` its previews: those of a recorded run are kept."""
         job = cls.__new__(cls)
         super().__init__(job)
-        job._hold(backend, record)  # noqa: SLF001 - its own class
+        job._hold(backend, record, keep=keep)  # noqa: SLF001 - its own class
         job._started = True  # noqa: SLF001 - the same
         return job
 
-    def _hold(self, backend: Backend[Job], record: Record) -> None:
+    def _hold(self, backend: Backend[Job], record: Record, *, keep: bool = True) -> None:
         # Until it has ended: notebooks keep jobs in Out[n] for ever, and none of them is to keep a connection open.
         self._backend: Backend[Job] | None = backend
         self._record = record
@@ -93,7 +95,9 @@ class Job(concurrent.futures.Future[Outputs]):
         self._claimed = False  # whether the Future has left its PENDING state
         self._waiter = Waiter()
         self._view: JobView | None = None
-        Recorder(record)  # before us: the last step is kept when the end is told
+        self._log = Log(record)
+        if keep:
+            Recorder(record)  # before us: the last step is kept when the end is told
         self._stop_listening = record.listen(self._on_event)
 
     # -- what it is ----------------------------------------------------------------------------------------------
@@ -283,6 +287,17 @@ class Job(concurrent.futures.Future[Outputs]):
     def stop_previews(self) -> None:
         """Take no previews any more, and let go of those that are here; the job itself goes on."""
         self._loop.call(self._record.feed, ev.PreviewsOff())
+
+    def save(self, path: str | Path) -> Path:
+        """Write the run to a file (by custom `….cnrun`) that `comfy_nb.replay` plays again with no server.
+
+        It holds what the job's viewers were told: events, previews, outputs, and the prompt with the values of secret
+        inputs blanked. Waits like `exception()`. Steps that the store has dropped are not in it. Returns the path;
+        raises OSError if it cannot be written.
+        """
+        self.exception()
+        target = Path(path)
+        return write(target if target.suffix else target.with_suffix(".cnrun"), self._record, self._log)
 
     def freeze(self, max_bytes: int | None = None) -> None:
         """Leave the final picture and a one-line summary where the live view is displayed, and close the view.

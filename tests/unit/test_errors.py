@@ -126,6 +126,10 @@ def job_not_sent(**_: Any) -> None:
         job.result(LIMIT)
 
 
+def not_a_recording(**_: Any) -> None:
+    cn.replay("missing.cnrun")
+
+
 def unknown_step(embedded: cn.Comfy, workflow: cn.Workflow, **_: Any) -> None:
     job = embedded.submit(workflow, {"KSampler.seed": 99})
     job.result(LIMIT)

@@ -122,6 +122,13 @@ def test_every_public_callable_is_called_here():
     assert {name for name in called if f"cn.{name}" not in source} == set()
 
 
+def test_replay_twice(comfy: cn.Comfy, tmp_path):
+    job = comfy.submit(GRAPH)
+    path = job.save(tmp_path / "run")
+    for _ in range(2):
+        assert cn.replay(path).image.size == job.image.size
+
+
 def test_problems_twice():
     for _ in range(2):
         assert str(cn.Problem("too big", "3", "KSampler", "cfg")) == "KSampler (node 3), input 'cfg': too big"
