@@ -22,7 +22,7 @@ from comfy_nb.widgets.source import ShownOutput, Source
 
 __all__ = ["JobView"]
 
-STATIC = Path(__file__).parent / "static"
+STATIC = Path(__file__).parents[1] / "static"
 log = logging.getLogger("comfy_nb")
 
 
@@ -50,7 +50,7 @@ class JobView(anywidget.AnyWidget):
         self._stop: Callable[[], None] | None = None
         self._told: tuple[object, ...] = ()
         self._moving: str | None = None  # the node whose bar moved last, with nothing else since
-        super().__init__(plan=plan_view(source.plan(), source.server), state=source.snapshot().state())
+        super().__init__(plan=plan_view(source.plan(), source.server), state=self._state())
         self.on_msg(self._hear)  # pyright: ignore[reportUnknownMemberType] - ipywidgets is untyped
         self._loop.call(self._begin)
 
@@ -119,7 +119,7 @@ class JobView(anywidget.AnyWidget):
             self._tell()
 
     def _state(self) -> dict[str, Any]:
-        return self._source.snapshot().state()
+        return self._source.snapshot().state(output.kind for output in self._source.outputs())
 
     def _tell(self) -> None:
         """The state, at once if something happened that people wait for; after the end, nothing changes."""
