@@ -15,7 +15,7 @@ from typing import Protocol
 
 from comfy_nb.comfy import Comfy
 from comfy_nb.errors import ComfyError
-from comfy_nb.widgets.rows import MESSAGE, NODE, OWNER, TITLE, Row, clip
+from comfy_nb.widgets.rows import EMPTY, MESSAGE, OWNER, TITLE, Row, clip, ended_line, in_line
 from comfy_nb.wire.fields import Json, mapping, text
 from comfy_nb.wire.records import HistoryEntry, Queue, QueueItem
 from comfy_nb.workflow.plan import make_plan
@@ -161,7 +161,25 @@ def row_of_other(key: int, job: OtherJob, server: int) -> Row:
         "f": server,
         "q": job.position,
         "e": job.seconds,
-        "m": clip(job.message, NODE + MESSAGE // 2),
+        "m": "waiting" if job.status == "queued" else ended_line(job.status, job.seconds) or job.status,
+        "d": clip(_empty(job), EMPTY),
         "o": job.outputs,
     }
     return {name: value for name, value in row.items() if name in ("i", "t", "s") or value}
+
+
+def _empty(job: OtherJob) -> str:
+    """What stands where its picture would be, of which the server tells nothing."""
+    match job.status:
+        case "queued":
+            return in_line(job.position)
+        case "succeeded":
+            return (
+                f"{job.outputs} {'output' if job.outputs == 1 else 'outputs'}" if job.outputs else "no output"
+            )
+        case "failed":
+            return job.message
+        case "cancelled":
+            return "Cancelled"
+        case status:
+            return status

@@ -6,23 +6,30 @@ Durations are seconds; ages are sent instead of clock times, as the clocks of pa
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
 from comfy_nb.errors import Problem
 from comfy_nb.events import Link
-from comfy_nb.run import NodeRun, Run, Status, fraction_of
+from comfy_nb.run import FINAL, NodeRun, Run, Status, fraction_of
 from comfy_nb.workflow.plan import Plan, PlanNode
 
-__all__ = ["VERSION", "ErrorView", "NodeView", "Snapshot", "plan_view", "take"]
+__all__ = ["VERSION", "ErrorView", "NodeView", "Snapshot", "duration", "made", "ordinal", "plan_view", "take"]
 
 VERSION = 1
+WORDS: dict[Status, str] = {"new": "not started"}  # where they differ from the status itself
+NOUNS = {"audio": "sound"}  # where they differ from the kind of output itself
 MARGIN = 1.15  # how much is added to both ends of the time left: rates are observed, not promised
 
 
 @dataclass(frozen=True, slots=True)
 class NodeView:
-    """One planned node: its state, its bar (`of` is 0 when it has none) and how long it took."""
+    """One planned node: its state, its bar (`of` is 0 when it has none) and how long it took.
+
+    The state is that of its `NodeRun`, or "stopped" if it ran when the job ended.
+    """
 
     id: str
     label: str
@@ -77,21 +84,29 @@ class Snapshot:
     previews: bool
     version: int = VERSION
 
-    def state(self) -> dict[str, Any]:
-        """The part that changes, as JSON, for a page that has `plan_view` already."""
+    @property
+    def word(self) -> str:
+        """The status, for people."""
+        return WORDS.get(self.status, self.status)
+
+    def state(self, kinds: Iterable[str] = ()) -> dict[str, Any]:
+        """The part that changes, as JSON, for a page that has `plan_view` already. `kinds` are those of the outputs."""
         return {
             "v": self.version,
             "status": self.status,
-            "note": self.note,
+            "word": _capital(self.word),
+            "line": _line(self, kinds),
+            "said": _said(self),
+            "empty": _empty(self),
+            "guess": "last guess" if self.status in FINAL else "current guess",
             "progress": round(self.progress, 4),
             "node": self.node,
-            "activity": self.activity,
             "step": self.step,
             "of": self.of,
             "speed": _rounded(self.speed),
             "elapsed": _rounded(self.elapsed),
             "left": [round(bound, 1) for bound in self.left] if self.left else None,
-            "position": self.position,
+            "ran": any(node.state != "waiting" for node in self.nodes),
             "nodes": [[node.state, _rounded(node.seconds)] for node in self.nodes],
             "stopping": self.stopping,
             "link": self.link,
@@ -148,6 +163,57 @@ def take(run: Run, at: float, *, heard_at: float | None = None) -> Snapshot:
         warnings=run.warnings,
         outputs=run.outputs,
         previews=run.previewing,
+    )
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]
+
+
+def _line(snapshot: Snapshot, kinds: Iterable[str]) -> str:
+    """What is going on, or what became of it."""
+    if snapshot.status == "new":
+        return "Nothing has been sent yet."
+    if snapshot.status == "succeeded":
+        return " · ".join(part for part in (made(kinds), snapshot.note) if part)
+    return _capital(snapshot.note) or snapshot.activity
+
+
+def _said(snapshot: Snapshot) -> str:
+    """What a screen reader says when the state changes, and only then."""
+    word = "Interrupting" if snapshot.stopping else _capital(snapshot.word)
+    why = snapshot.error.title if snapshot.error else "" if snapshot.status == "running" else snapshot.note
+    return f"{word}: {why}" if why else word
+
+
+def _empty(snapshot: Snapshot) -> str:
+    """What stands where the picture will be."""
+    if snapshot.status == "new":
+        return "start() sends it to the server"
+    if not snapshot.previews:
+        return "previews are off for this job"
+    if snapshot.status not in FINAL:
+        return "the picture forms here"
+    return "no steps to preview" if snapshot.status == "succeeded" else "no picture"
+
+
+def made(kinds: Iterable[str]) -> str:
+    """What a job has made, by the kinds of its outputs: "4 images, 1 text"."""
+    counts = Counter(kinds)
+    return ", ".join(f"{n} {NOUNS.get(kind, kind)}{'' if n == 1 else 's'}" for kind, n in counts.items())
+
+
+def duration(seconds: float) -> str:
+    """How long something took: "< 0.1 s", "0.4 s", "42 s", "2 min 05 s", "1 h 04 min". A zero would be a lie."""
+    if seconds < 0.05:
+        return "< 0.1 s"
+    whole, minutes = round(seconds), round(seconds / 60)
+    if seconds < 9.95:
+        return f"{seconds:.1f} s"
+    if whole < 60:
+        return f"{whole} s"
+    return (
+        f"{whole // 60} min {whole % 60:02} s" if whole < 3600 else f"{minutes // 60} h {minutes % 60:02} min"
     )
 
 
@@ -240,7 +306,7 @@ def _node_view(run: Run, planned: PlanNode) -> NodeView:
         id=planned.id,
         label=planned.label,
         activity=planned.activity,
-        state=own.state,
+        state="stopped" if run.ended and own.state == "running" else own.state,
         step=round(bar.value) if bar else 0,
         of=round(bar.max) if bar else 0,
         seconds=seconds,

@@ -26,7 +26,7 @@ from comfy_nb.widgets.view import Content, View
 
 __all__ = ["BoardView", "Wishes"]
 
-STATIC = Path(__file__).parent / "static"
+STATIC = Path(__file__).parents[1] / "static"
 log = logging.getLogger("comfy_nb")
 
 DELTAS_PER_SECOND = 4.0

@@ -21,7 +21,7 @@ from comfy_nb.widgets.view import Content, View
 
 __all__ = ["JobView"]
 
-STATIC = Path(__file__).parent / "static"
+STATIC = Path(__file__).parents[1] / "static"
 log = logging.getLogger("comfy_nb")
 
 
@@ -41,7 +41,7 @@ class JobView(View):
         self._stop: Callable[[], None] | None = None
         self._told: tuple[object, ...] = ()
         self._moving: str | None = None  # the node whose bar moved last, with nothing else since
-        super().__init__(plan=plan_view(source.plan(), source.server), state=source.snapshot().state())
+        super().__init__(plan=plan_view(source.plan(), source.server), state=self._state())
         self._saved = Saved(source, self._loop)
 
     def show(self) -> None:
@@ -102,7 +102,7 @@ class JobView(View):
             self._tell()
 
     def _state(self) -> dict[str, Any]:
-        return self._source.snapshot().state()
+        return self._source.snapshot().state(output.kind for output in self._source.outputs())
 
     def _tell(self) -> None:
         """The state, at once if something happened that people wait for; after the end, nothing changes."""

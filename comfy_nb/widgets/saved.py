@@ -16,7 +16,7 @@ from comfy_nb.errors import OutputError
 from comfy_nb.kernel.display import WIDGET, publish, replace, static_bundle
 from comfy_nb.loop import Loop
 from comfy_nb.run import FINAL
-from comfy_nb.snapshot import Snapshot
+from comfy_nb.snapshot import Snapshot, duration, made
 from comfy_nb.store import saved_limit
 from comfy_nb.widgets import pictures
 from comfy_nb.widgets.source import ShownOutput, Source
@@ -98,12 +98,7 @@ def _picture(source: Source, outputs: Sequence[ShownOutput]) -> tuple[bytes, str
 
 
 def _line(snapshot: Snapshot, outputs: Sequence[ShownOutput], what: str) -> str:
-    took = f" in {_duration(snapshot.elapsed)}" if snapshot.status == "succeeded" and snapshot.elapsed else ""
-    count = sum(output.kind == "image" for output in outputs)
-    made = f"{count} {'image' if count == 1 else 'images'}" if count else ""
+    took = f" in {duration(snapshot.elapsed)}" if snapshot.status == "succeeded" and snapshot.elapsed else ""
     why = snapshot.error.title if snapshot.error else snapshot.note
-    return " · ".join(part for part in (snapshot.status + took, made, why, what) if part)
-
-
-def _duration(seconds: float) -> str:
-    return f"{seconds:.1f} s" if seconds < 60 else f"{seconds // 60:.0f} min {seconds % 60:02.0f} s"
+    words = (snapshot.status + took, made(output.kind for output in outputs), why, what)
+    return " · ".join(word for word in words if word)

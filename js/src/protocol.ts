@@ -2,7 +2,8 @@
 // Durations are seconds, ages are ages: the clocks of kernel and page are never compared.
 
 export type Status = "new" | "queued" | "running" | "succeeded" | "failed" | "cancelled" | "lost";
-export type NodeState = "waiting" | "cached" | "running" | "done" | "failed";
+/** "stopped": it ran when the job ended. */
+export type NodeState = "waiting" | "cached" | "running" | "done" | "failed" | "stopped";
 export type Link = "connected" | "connecting" | "reconnecting" | "closed";
 export type OutputKind = "image" | "text" | "video" | "audio" | "file";
 
@@ -24,16 +25,25 @@ export interface Problem {
 /** The part that changes: trait `state`. */
 export interface State {
   readonly status: Status;
-  readonly note: string;
+  /** The status, for people. */
+  readonly word: string;
+  /** What is going on, or what became of it. */
+  readonly line: string;
+  /** What a screen reader says when it changes, and only then. */
+  readonly said: string;
+  /** What stands where the picture will be. */
+  readonly empty: string;
+  /** What a preview is called. */
+  readonly guess: string;
   readonly progress: number;
   readonly node: string | null;
-  readonly activity: string;
   readonly step: number;
   readonly of: number;
   readonly speed: number | null;
   readonly elapsed: number | null;
   readonly left: readonly [number, number] | null;
-  readonly position: number | null;
+  /** Whether any node began. */
+  readonly ran: boolean;
   /** In the order of the plan: state and seconds. */
   readonly nodes: readonly (readonly [NodeState, number | null])[];
   readonly stopping: boolean;
@@ -88,16 +98,19 @@ export const NO_PLAN: Plan = { id: "", title: "", server: "", nodes: [] };
 
 export const NO_STATE: State = {
   status: "new",
-  note: "",
+  word: "",
+  line: "",
+  said: "",
+  empty: "",
+  guess: "",
   progress: 0,
   node: null,
-  activity: "",
   step: 0,
   of: 0,
   speed: null,
   elapsed: null,
   left: null,
-  position: null,
+  ran: true,
   nodes: [],
   stopping: false,
   link: "connecting",

@@ -1,26 +1,7 @@
 // From numbers to the words on the screen. Pure.
 
 import type { Life } from "./bridge";
-import {
-  FINAL,
-  type Frame,
-  isActive,
-  type NodeState,
-  type Output,
-  type Plan,
-  type State,
-  type Status,
-} from "./protocol";
-
-export const STATUS_WORDS: Readonly<Record<Status, string>> = {
-  new: "Not started",
-  queued: "Queued",
-  running: "Running",
-  succeeded: "Succeeded",
-  failed: "Failed",
-  cancelled: "Cancelled",
-  lost: "Lost",
-};
+import { FINAL, type Frame, type NodeState, type State } from "./protocol";
 
 /** "0.4 s", "42 s", "2 min 05 s", "1 h 04 min" */
 export function duration(seconds: number, digits = 1): string {
@@ -77,57 +58,17 @@ export function took(seconds: number): string {
   return seconds < 0.05 ? "< 0.1 s" : duration(seconds);
 }
 
-/** How a node is drawn: one that ran when the job ended has stopped. */
-export type NodeLook = NodeState | "stopped";
-
-export function nodeLook(status: Status, state: NodeState): NodeLook {
-  return state === "running" && FINAL.has(status) ? "stopped" : state;
-}
-
 /** What stands at the right end of a node's row. */
-export function nodeWords(look: NodeLook, seconds: number | null): string {
+export function nodeWords(look: NodeState, seconds: number | null): string {
   if (look === "cached" || look === "failed" || look === "stopped") return look;
   return look === "done" && seconds !== null ? took(seconds) : "";
 }
 
-const NOUNS: Readonly<Record<Output["kind"], readonly [string, string]>> = {
-  image: ["image", "images"],
-  text: ["text", "texts"],
-  video: ["video", "videos"],
-  audio: ["sound", "sounds"],
-  file: ["file", "files"],
-};
-
-/** "1 image", "4 images, 1 text" */
-export function outputWords(outputs: readonly Output[], count: number): string {
-  if (outputs.length === 0) return count === 0 ? "" : `${count} ${count === 1 ? "output" : "outputs"}`;
-  const counts = new Map<Output["kind"], number>();
-  for (const output of outputs) counts.set(output.kind, (counts.get(output.kind) ?? 0) + 1);
-  return [...counts].map(([kind, n]) => `${n} ${NOUNS[kind][n === 1 ? 0 : 1]}`).join(", ");
-}
-
-/** The line under the status: what is going on, or what became of it. */
-export function note(state: State, outputs: readonly Output[], life: Life, busy: boolean): string {
+/** The line under the status: Python's, unless only the page knows why it says nothing. */
+export function note(state: State, life: Life, busy: boolean): string {
   if (life === "gone" && !FINAL.has(state.status))
     return "Kernel restarted: this view is a picture of the past.";
-  if (busy) return "The kernel is busy: it will hear this when the cell is done.";
-  if (state.status === "new") return "Nothing has been sent yet.";
-  if (state.status === "succeeded") {
-    return [outputWords(outputs, state.outputs), state.note].filter(Boolean).join(" · ");
-  }
-  if (state.note) return capital(state.note);
-  return state.status === "running" ? state.activity : "";
-}
-
-export function capital(text: string): string {
-  return text.charAt(0).toUpperCase() + text.slice(1);
-}
-
-/** What a screen reader hears when the state changes, and only then. */
-export function announcement(state: State): string {
-  const words = state.stopping ? "Interrupting" : STATUS_WORDS[state.status];
-  const why = state.error?.title ?? (FINAL.has(state.status) || state.status === "queued" ? state.note : "");
-  return why ? `${words}: ${why}` : words;
+  return busy ? "The kernel is busy: it will hear this when the cell is done." : state.line;
 }
 
 /** Where the job stands: by the state, or by the frame on the screen when that is newer. */
@@ -148,21 +89,5 @@ export function standing(state: State, frame: Frame | null, frameIsNewer: boolea
 /** The words over the live picture: sampler previews are the model's guess of the final picture. */
 export function caption(state: State, frame: Frame | null): string {
   if (frame === null) return "";
-  const words = isActive(state.status) ? "current guess" : "last guess";
-  return frame.of > 0 || frame.step > 0 ? `${words} · step ${frame.step}` : words;
-}
-
-/** What stands where the picture will be. */
-export function placeholder(state: State): string {
-  if (state.status === "new") return "start() sends it to the server";
-  if (!state.previews) return "previews are off for this job";
-  if (isActive(state.status)) return "the picture forms here";
-  return state.status === "succeeded" ? "no steps to preview" : "no picture";
-}
-
-/** Whether the job ended before any node began. */
-export function nothingRan(plan: Plan, state: State): boolean {
-  return (
-    FINAL.has(state.status) && plan.nodes.every((_, i) => (state.nodes[i]?.[0] ?? "waiting") === "waiting")
-  );
+  return frame.of > 0 || frame.step > 0 ? `${state.guess} · step ${frame.step}` : state.guess;
 }

@@ -135,10 +135,10 @@ describe("Interrupt", () => {
     expect(model.said("interrupt")).toHaveLength(1);
     set({ stopping: true });
     expect(button("Interrupting").getAttribute("aria-disabled")).toBe("true");
-    set({ status: "cancelled", note: "interrupted at step 9 of 20" });
+    set({ status: "cancelled", line: "Interrupted at step 9 of 20", said: "Cancelled: interrupted" });
     expect(all("button[aria-label^=Interrupt]")).toEqual([]);
     expect(words(".cnb-note")).toBe("Interrupted at step 9 of 20");
-    expect(words('[role="status"]')).toBe("Cancelled: interrupted at step 9 of 20");
+    expect(words('[role="status"]')).toBe("Cancelled: interrupted");
   });
 
   test("comes back when the server would not stop", () => {
@@ -187,7 +187,7 @@ describe("outputs", () => {
     mount();
     says(picture(0), bytes(1));
     expect(selected()).toBe("Live");
-    set({ status: "succeeded", outputs: 1 });
+    set({ status: "succeeded", outputs: 1, line: "1 image" });
     expect(selected()).toBe("Final1");
     expect(find(".cnb-picture img").getAttribute("alt")).toBe("Save Image: x_0.png");
     expect(words(".cnb-note")).toBe("1 image");
@@ -248,6 +248,17 @@ describe("outputs", () => {
   });
 });
 
+test("of two jobs of one title each is a landmark of its own name, and names are given back", () => {
+  mount();
+  const first = root;
+  mount();
+  const names = [first, root].map((each) => each.querySelector("section")?.getAttribute("aria-label"));
+  expect(names).toEqual(["Job: a glass bottle", "Job: a glass bottle (2)"]);
+  act(() => render(null, first));
+  mount();
+  expect(find("section").getAttribute("aria-label")).toBe("Job: a glass bottle");
+});
+
 describe("trouble", () => {
   const error = {
     title: "The server refused the workflow",
@@ -256,7 +267,7 @@ describe("trouble", () => {
   };
 
   test("which node, which input, what about it", () => {
-    mount({ status: "failed", nodes: [], error });
+    mount({ status: "failed", ran: false, error });
     expect(words('[role="alert"] li')).toBe("KSamplercfg250 is above the maximum of 100");
     expect(all(".cnb-chain")).toEqual([]); // nothing ran
     expect(all("details")).toEqual([]);
@@ -274,10 +285,16 @@ describe("trouble", () => {
     expect(all(".cnb-chain")).toHaveLength(1);
   });
 
-  test("a node that ran at the end has stopped", () => {
-    mount({ status: "lost", note: "the server was restarted", warnings: ["2 messages could not be read"] });
+  test("what the server was warned of, and a node that has stopped", () => {
+    mount({
+      status: "lost",
+      nodes: [
+        ["done", 1],
+        ["stopped", null],
+      ],
+      warnings: ["2 messages could not be read"],
+    });
     expect(find(".cnb-node:nth-child(2)").dataset.look).toBe("stopped");
-    expect(words(".cnb-note")).toBe("The server was restarted");
     expect(words(".cnb-warning")).toBe("2 messages could not be read");
   });
 });

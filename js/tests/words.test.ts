@@ -1,26 +1,20 @@
 import { describe, expect, test } from "vitest";
-import { type Frame, NO_STATE, type Output, readMessage, type State } from "../src/protocol";
+import { type Frame, readMessage, type State } from "../src/protocol";
 import {
   age,
-  announcement,
   caption,
   duration,
   fileSize,
-  nodeLook,
   nodeWords,
   note,
-  nothingRan,
-  outputWords,
   pace,
   percent,
-  placeholder,
   standing,
   timeLeft,
 } from "../src/words";
-import { PLAN, RUNNING } from "./helpers";
+import { RUNNING } from "./helpers";
 
 const frame: Frame = { k: "frame", s: "a:1", n: 3, node: "3", step: 7, of: 20, progress: 0.4, t: 0.7 };
-const output = readMessage({ k: "output", i: 0, kind: "image" }) as Output;
 
 describe("numbers", () => {
   test.each([
@@ -67,69 +61,33 @@ describe("numbers", () => {
 });
 
 describe("nodes", () => {
-  test("one that ran when the job ended has stopped", () => {
-    expect(nodeLook("running", "running")).toBe("running");
-    expect(nodeLook("cancelled", "running")).toBe("stopped");
-    expect(nodeLook("failed", "failed")).toBe("failed");
-  });
-
   test("the right end of a row", () => {
     expect(nodeWords("done", 0.01)).toBe("< 0.1 s");
     expect(nodeWords("done", null)).toBe("");
     expect(nodeWords("cached", 3)).toBe("cached");
     expect(nodeWords("waiting", null)).toBe("");
-  });
-
-  test("nothing ran if all still wait at the end", () => {
-    expect(nothingRan(PLAN, { ...NO_STATE, status: "failed" })).toBe(true);
-    expect(nothingRan(PLAN, { ...RUNNING, status: "failed" })).toBe(false);
-    expect(nothingRan(PLAN, NO_STATE)).toBe(false);
+    expect(nodeWords("stopped", null)).toBe("stopped");
   });
 });
 
 describe("what is going on", () => {
-  const ended = (status: State["status"], note = ""): State => ({ ...RUNNING, status, note });
+  const ended: State = { ...RUNNING, status: "cancelled", line: "Interrupted", guess: "last guess" };
 
-  test("the activity, unless there is something to note", () => {
-    expect(note(RUNNING, [], "live", false)).toBe("Sampling image…");
-    expect(note({ ...RUNNING, note: "reconnecting, 2nd try" }, [], "live", false)).toBe(
-      "Reconnecting, 2nd try",
-    );
-    expect(note(ended("cancelled", "interrupted at step 9 of 20"), [], "live", false)).toBe(
-      "Interrupted at step 9 of 20",
-    );
+  test("is for Python to say", () => {
+    expect(note(RUNNING, "live", false)).toBe("Sampling image…");
+    expect(note(ended, "live", false)).toBe("Interrupted");
   });
 
-  test("a busy kernel and one that is gone are said", () => {
-    expect(note(RUNNING, [], "live", true)).toContain("kernel is busy");
-    expect(note(RUNNING, [], "gone", false)).toBe("Kernel restarted: this view is a picture of the past.");
-    expect(note(ended("cancelled", "interrupted"), [], "gone", false)).toBe("Interrupted");
-  });
-
-  test("success counts what came", () => {
-    expect(note({ ...ended("succeeded"), outputs: 2 }, [], "live", false)).toBe("2 outputs");
-    expect(outputWords([output, output, { ...output, kind: "text" }], 3)).toBe("2 images, 1 text");
-  });
-
-  test("a screen reader hears states, not steps", () => {
-    expect(announcement(RUNNING)).toBe(announcement({ ...RUNNING, step: 7, progress: 0.5 }));
-    expect(announcement(ended("cancelled", "interrupted at step 9 of 20"))).toBe(
-      "Cancelled: interrupted at step 9 of 20",
-    );
-    expect(announcement({ ...RUNNING, stopping: true })).toBe("Interrupting");
+  test("a busy kernel and one that is gone are said by the page", () => {
+    expect(note(RUNNING, "live", true)).toContain("kernel is busy");
+    expect(note(RUNNING, "gone", false)).toBe("Kernel restarted: this view is a picture of the past.");
+    expect(note(ended, "gone", false)).toBe("Interrupted");
   });
 
   test("previews are called what they are", () => {
     expect(caption(RUNNING, frame)).toBe("current guess · step 7");
-    expect(caption(ended("cancelled"), frame)).toBe("last guess · step 7");
+    expect(caption(ended, frame)).toBe("last guess · step 7");
     expect(caption(RUNNING, { ...frame, of: 0, step: 0 })).toBe("current guess");
-  });
-
-  test("every status has words where the picture will be", () => {
-    for (const status of ["new", "queued", "running", "succeeded", "failed", "cancelled", "lost"] as const) {
-      expect(placeholder({ ...NO_STATE, status })).not.toBe("");
-    }
-    expect(placeholder({ ...RUNNING, previews: false })).toContain("off");
   });
 });
 

@@ -10,7 +10,7 @@ import pytest
 from comfy_nb import events as ev
 from comfy_nb.errors import Problem
 from comfy_nb.run import Run, fold
-from comfy_nb.snapshot import VERSION, Snapshot, ordinal, plan_view, take
+from comfy_nb.snapshot import VERSION, Snapshot, duration, made, ordinal, plan_view, take
 from comfy_nb.wire.records import NodeOutput
 from tests.unit.plans import API, DECODER, PROMPT_ID, SAMPLER, SAVER, plan, result
 
@@ -87,6 +87,74 @@ def test_ordinals(number: int, word: str) -> None:
     assert ordinal(number) == word
 
 
+@pytest.mark.parametrize(
+    ("events", "line", "said", "empty"),
+    [
+        ([], "Nothing has been sent yet.", "Not started", "start() sends it to the server"),
+        (
+            [ev.Submitted(1), ev.Positioned(3)],
+            "3rd in the queue",
+            "Queued: 3rd in the queue",
+            "the picture forms here",
+        ),
+        (steps(3), "Sampling image…", "Running", "the picture forms here"),
+        (
+            [*steps(3), ev.LinkChanged("reconnecting", "in 2 s")],
+            "In 2 s",
+            "Running",
+            "the picture forms here",
+        ),
+        ([*steps(3), ev.Stopping()], "Sampling image…", "Interrupting", "the picture forms here"),
+        (
+            [*steps(3), ev.Settled("cancelled"), ev.Ended()],
+            "Interrupted at step 3 of 20",
+            "Cancelled: interrupted at step 3 of 20",
+            "no picture",
+        ),
+        ([ev.Settled("failed", FAILURE), ev.Ended()], "", "Failed: KSampler failed: boom", "no picture"),
+        (
+            [CACHED, ev.Settled("succeeded"), ev.Ended()],
+            "2 images, 1 text · cached: nothing had to be computed",
+            "Succeeded: cached: nothing had to be computed",
+            "no steps to preview",
+        ),
+    ],
+)
+def test_the_words_for_a_page(events: list[ev.Event], line: str, said: str, empty: str) -> None:
+    state = view(*events).state(["image", "image", "text"])
+    assert (state["line"], state["said"], state["empty"]) == (line, said, empty)
+    assert state["word"] == said.partition(":")[0].replace("Interrupting", "Running")
+
+
+def test_a_preview_is_called_what_it_is() -> None:
+    assert view(*steps(3)).state()["guess"] == "current guess"
+    assert view(*steps(3), ev.Settled("cancelled"), ev.Ended()).state()["guess"] == "last guess"
+
+
+def test_what_was_made() -> None:
+    assert made([]) == ""
+    assert made(["image"]) == "1 image"
+    assert made(["text", "audio", "text", "audio", "file"]) == "2 texts, 2 sounds, 1 file"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [
+        (0, "< 0.1 s"),
+        (0.06, "0.1 s"),
+        (4.24, "4.2 s"),
+        (9.96, "10 s"),
+        (59.4, "59 s"),
+        (59.6, "1 min 00 s"),
+        (125.2, "2 min 05 s"),
+        (3599.7, "1 h 00 min"),
+        (3884, "1 h 05 min"),
+    ],
+)
+def test_durations(seconds: float, words: str) -> None:
+    assert duration(seconds) == words
+
+
 # --- What it is doing ---------------------------------------------------------------------------------------
 
 
@@ -131,6 +199,13 @@ def test_the_nodes_in_order() -> None:
     ]
     sampler = shown.nodes[4]
     assert (sampler.step, sampler.of, sampler.activity) == (3, 20, "Sampling image…")
+
+
+def test_a_node_that_ran_when_the_job_ended_has_stopped() -> None:
+    ended = view(*steps(3), ev.Settled("cancelled"), ev.Ended())
+    assert [node.state for node in ended.nodes if node.state != "waiting"] == ["stopped"]
+    assert ended.state()["ran"]
+    assert not view(ev.Vanished("the server was restarted")).state()["ran"]
 
 
 def test_a_node_tells_its_time_when_it_was_seen_from_start_to_end() -> None:
@@ -213,16 +288,19 @@ def test_the_state_for_a_page() -> None:
     assert state == {
         "v": VERSION,
         "status": "running",
-        "note": "",
+        "word": "Running",
+        "line": "Sampling image…",
+        "said": "Running",
+        "empty": "previews are off for this job",
+        "guess": "current guess",
         "progress": round(run.progress, 4),
         "node": SAMPLER,
-        "activity": "Sampling image…",
         "step": 3,
         "of": 20,
         "speed": 1.0,
         "elapsed": 10,
         "left": [14.8, round((17 + waiting(run) - 3) * 1.15, 1)],
-        "position": None,
+        "ran": True,
         "nodes": [["cached", None], *[["waiting", None]] * 3, ["running", None], *[["waiting", None]] * 2],
         "stopping": False,
         "link": "connected",

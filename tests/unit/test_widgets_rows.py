@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from comfy_nb import events as ev
 from comfy_nb.errors import Problem
+from comfy_nb.others import OtherJob, row_of_other
 from comfy_nb.record import Record, Request
 from comfy_nb.snapshot import ErrorView, Snapshot
 from comfy_nb.widgets.rows import JOINERS, MAX_ROW, clip, row_of
@@ -52,15 +53,22 @@ def test_running_says_where_it_stands():
     assert 0 < row["p"] < 1
     assert "m" not in row
     assert "v" not in row
+    assert "l" in row_of(7, replace(made.snapshot(), left=(1.0, 2.0)), "seed 7")
+    assert "l" not in row_of(7, replace(made.snapshot(), left=(1.0, 2.0), link="reconnecting"), "seed 7")
 
 
 def test_queued_says_its_place():
     row = row_of(1, snapshot(status="queued", position=3), "x")
-    assert (row["s"], row["q"]) == ("queued", 3)
+    assert (row["s"], row["q"], row["m"], row["d"]) == ("queued", 3, "waiting", "3rd in line")
 
 
 def test_what_is_off_or_empty_is_left_out():
-    assert row_of(1, snapshot(status="queued", position=None), "") == {"i": 1, "t": "", "s": "queued"}
+    assert row_of(1, snapshot(status="new", position=None), "") == {
+        "i": 1,
+        "t": "",
+        "s": "new",
+        "d": "not sent yet",
+    }
 
 
 def test_previews_that_are_off_are_said():
@@ -71,13 +79,42 @@ def test_a_failure_says_the_node_and_the_first_line():
     problem = Problem("out of memory\nand much more", "3", "KSampler")
     error = ErrorView("KSampler failed", (problem,), "")
     row = row_of(1, snapshot(status="failed", error=error), "x")
-    assert (row["n"], row["m"]) == (problem.label, "out of memory")
+    assert (row["n"], row["m"], row["d"]) == (problem.label, "failed at once", "out of memory")
 
 
-def test_cached_is_said_only_of_a_success():
-    assert row_of(1, snapshot(status="succeeded", note="cached: …"), "x")["c"] is True
-    assert "c" not in row_of(1, snapshot(status="succeeded", note=""), "x")
-    assert row_of(1, snapshot(status="cancelled", note="interrupted at step 9"), "x")["m"].endswith("step 9")
+@pytest.mark.parametrize(
+    ("facts", "line", "empty"),
+    [
+        ({"status": "queued", "stopping": True}, "cancelling…", "in line"),
+        ({"status": "queued", "link": "reconnecting", "position": 1}, "reconnecting", "1st in line"),
+        ({"status": "running", "of": 20}, None, "the picture forms here"),
+        ({"status": "running", "previews": False, "stopping": True}, "interrupting…", "previews are off"),
+        ({"status": "running", "link": "reconnecting"}, "reconnecting", "the picture forms here"),
+        ({"status": "succeeded", "elapsed": 2.1, "outputs": 1}, "done · 2.1 s", None),
+        ({"status": "succeeded", "elapsed": 0.1, "note": "cached: …"}, "cached", "no output"),
+        ({"status": "failed", "elapsed": 3.0}, "failed · 3.0 s", None),
+        ({"status": "cancelled", "note": "interrupted at step 9"}, "interrupted at step 9", "Cancelled"),
+        ({"status": "lost"}, "lost", "Lost"),
+    ],
+)
+def test_its_words(facts: dict[str, object], line: str | None, empty: str | None):
+    row = row_of(1, snapshot(**facts), "x")
+    assert (row.get("m"), row.get("d")) == (line, empty)
+
+
+@pytest.mark.parametrize(
+    ("facts", "line", "empty"),
+    [
+        ({"status": "running"}, "running", "running"),
+        ({"status": "queued", "position": 2}, "waiting", "2nd in line"),
+        ({"status": "succeeded", "seconds": 4.0, "outputs": 2}, "done · 4.0 s", "2 outputs"),
+        ({"status": "failed", "message": "out of memory"}, "failed at once", "out of memory"),
+        ({"status": "cancelled"}, "cancelled", "Cancelled"),
+    ],
+)
+def test_the_words_of_somebody_elses_row(facts: dict[str, object], line: str, empty: str):
+    row = row_of_other(1, OtherJob("id", "Ada", "a castle", **facts), 0)
+    assert (row["w"], row["m"], row["d"]) == ("Ada", line, empty)
 
 
 ABUSE = {

@@ -71,7 +71,6 @@ def test_its_words():
     assert "A &lt;i&gt;bottle&lt;/i&gt;: succeeded" in copy["text/html"]
     assert "<i>" not in copy["text/html"]
     assert copy["image/jpeg"] in copy["text/html"]
-    assert saved._duration(125.2) == "2 min 05 s"
 
 
 def test_saved_pictures_come_before_temporary_ones_and_those_that_are_gone():

@@ -1,5 +1,6 @@
 import type { Host } from "@anywidget/types";
 import { useMemo, useState } from "preact/hooks";
+import { useName } from "../parts/name";
 import { isActive } from "../protocol";
 import { Detail } from "./detail";
 import { Grid } from "./grid";
@@ -14,6 +15,7 @@ const FIRST: Choices = { filter: "all", words: "", sort: "status", mode: "grid",
 /** The whole widget: many jobs. */
 export function Board({ session, host }: { session: BoardSession; host: Host }) {
   const [choices, setChoices] = useState(FIRST);
+  const name = useName("Job board");
   const table = session.table.value;
   const { filter, words, sort } = choices;
   // `table` says when the rows changed.
@@ -25,7 +27,7 @@ export function Board({ session, host }: { session: BoardSession; host: Host }) 
   const opened = session.opened.value;
   const life = session.bridge.life.value;
   return (
-    <section class="cnb-board-card" aria-label="Job board" data-gone={life === "gone"}>
+    <section class="cnb-board-card" aria-label={name} data-gone={life === "gone"}>
       <Head session={session} rows={rows} />
       {opened !== null && <Detail session={session} host={host} opened={opened} keys={keys} />}
       <div hidden={opened !== null}>

@@ -1,5 +1,6 @@
 import type { Host } from "@anywidget/types";
 import { useEffect, useRef, useState } from "preact/hooks";
+import { useName } from "../parts/name";
 import type { Opened } from "./protocol";
 import type { BoardSession } from "./session";
 
@@ -14,6 +15,7 @@ export function Detail(props: {
   const box = useRef<HTMLElement>(null);
   const at = keys.indexOf(opened.key);
   const title = session.row(opened.key)?.value.title ?? opened.title;
+  const name = useName(`Job ${title}`);
   useEffect(() => box.current?.focus(), []);
   const close = () => session.close();
   const by = (step: number) => {
@@ -27,7 +29,7 @@ export function Detail(props: {
       class="cnb-detail"
       ref={box}
       tabIndex={-1}
-      aria-label={`Job ${title}`}
+      aria-label={name}
       data-lm-suppress-shortcuts="true"
       onKeyDown={(event) => {
         if (event.key !== "Escape") return;

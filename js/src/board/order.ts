@@ -2,6 +2,7 @@
 
 import { FINAL, isActive, type Status } from "../protocol";
 import type { Row } from "./protocol";
+import { why } from "./words";
 
 export const FILTERS = ["all", "active", "done", "failed"] as const;
 export type Filter = (typeof FILTERS)[number];
@@ -33,7 +34,7 @@ function place(a: Row, b: Row): number {
   return rank(a) === 1 ? (a.position || 1e9) - (b.position || 1e9) : 0;
 }
 
-/** The jobs that pass, in order. Words are looked for in title, owner, node, message and status. */
+/** The jobs that pass, in order. Words are looked for in title, owner, node, status, and why it ended so. */
 export function arranged(rows: readonly Row[], filter: Filter, words: string, sort: Sort): Row[] {
   const wanted = words.toLocaleLowerCase().split(/\s+/).filter(Boolean);
   return rows
@@ -42,7 +43,7 @@ export function arranged(rows: readonly Row[], filter: Filter, words: string, so
 }
 
 function has(row: Row, wanted: readonly string[]): boolean {
-  const said = `${row.title} ${row.owner} ${row.node} ${row.message} ${row.status}`.toLocaleLowerCase();
+  const said = `${row.title} ${row.owner} ${row.node} ${why(row)} ${row.status}`.toLocaleLowerCase();
   return wanted.every((word) => said.includes(word));
 }
 

@@ -10,7 +10,10 @@ export interface Row {
   readonly progress: number;
   /** The node that runs, or that failed. */
   readonly node: string;
-  readonly message: string;
+  /** The first line under the title; empty while a node runs, whose name and step stand there. */
+  readonly line: string;
+  /** What stands where there is no picture. */
+  readonly empty: string;
   readonly step: number;
   readonly of: number;
   /** Seconds; null when it never ran. */
@@ -19,8 +22,6 @@ export interface Row {
   /** In the queue: 1 is next. */
   readonly position: number;
   readonly outputs: number;
-  /** Whether it succeeded without computing anything. */
-  readonly cached: boolean;
   readonly stopping: boolean;
   readonly previews: boolean;
   /** Which of the board's servers. */
@@ -114,14 +115,14 @@ export function readRow(raw: unknown, at: number): Row {
     status: text(row.s) as Status,
     progress: number(row.p),
     node: text(row.n),
-    message: text(row.m),
+    line: text(row.m),
+    empty: text(row.d),
     step: number(row.a),
     of: number(row.b),
     elapsed: typeof row.e === "number" ? row.e : null,
     left: Array.isArray(row.l) ? [number(row.l[0]), number(row.l[1])] : null,
     position: number(row.q),
     outputs: number(row.o),
-    cached: row.c === true,
     stopping: row.x === true,
     previews: row.v !== true,
     server: number(row.f),

@@ -4,7 +4,7 @@ import { isActive } from "../protocol";
 import { percent } from "../words";
 import type { Row } from "./protocol";
 import type { BoardSession, Live } from "./session";
-import { figuresOf, lineOf, spoken, tileWords, whereOf } from "./words";
+import { figuresOf, lineOf, spoken, whereOf } from "./words";
 
 export interface TileProps {
   readonly session: BoardSession;
@@ -99,13 +99,13 @@ function Words({ row }: { row: Row }) {
     return (
       <div class="cnb-tile-words">
         <b dir="auto">{row.node}</b>
-        <span dir="auto">{row.message}</span>
+        <span dir="auto">{row.empty}</span>
       </div>
     );
   }
   return (
     <div class="cnb-tile-words" data-forming={row.status === "running" && row.previews}>
-      {tileWords(row)}
+      {row.empty}
     </div>
   );
 }

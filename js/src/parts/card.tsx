@@ -2,12 +2,13 @@ import { useEffect, useRef, useState } from "preact/hooks";
 import { FINAL } from "../protocol";
 import type { Session } from "../session";
 import { shownTab, type Tab } from "../tabs";
-import { nothingRan, percent } from "../words";
+import { percent } from "../words";
 import { Bar } from "./bar";
 import { Chain } from "./chain";
 import { Final } from "./final";
 import { Connection, Tabs } from "./footer";
 import { Large } from "./large";
+import { useName } from "./name";
 import { Problems, Traceback } from "./problem";
 import { useSight } from "./sight";
 import { Live } from "./stage";
@@ -17,13 +18,14 @@ import { Figures, Status } from "./status";
 export function Card({ session }: { session: Session }) {
   const root = useRef<HTMLElement>(null);
   useSight(session, root);
+  const name = useName(`Job: ${session.plan.value.title}`);
   const { title } = session.plan.value;
   const { status } = session.state.value;
   // What has ended stays true without its kernel; what was under way is a picture of the past.
   const gone = session.bridge.life.value === "gone" && !FINAL.has(status);
   const progress = session.standing.value.progress;
   return (
-    <section class="cnb-card" ref={root} aria-label={`Job: ${title}`} data-status={status} data-gone={gone}>
+    <section class="cnb-card" ref={root} aria-label={name} data-status={status} data-gone={gone}>
       <Bar kind="whole" name="Whole job" value={progress} of={1} words={percent(progress)} />
       <header class="cnb-title" title={title}>
         {title}
@@ -105,7 +107,7 @@ function Details({ session }: { session: Session }) {
           {warning}
         </p>
       ))}
-      {!(state.error && nothingRan(session.plan.value, state)) && <Chain session={session} />}
+      {(state.ran || state.error === null) && <Chain session={session} />}
       <Figures session={session} />
     </div>
   );

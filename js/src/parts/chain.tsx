@@ -1,10 +1,10 @@
 import { useEffect, useRef } from "preact/hooks";
-import type { Plan } from "../protocol";
+import type { NodeState, Plan } from "../protocol";
 import type { Session } from "../session";
-import { type NodeLook, nodeLook, nodeWords } from "../words";
+import { nodeWords } from "../words";
 import { Bar } from "./bar";
 
-const SHAPES: Readonly<Record<NodeLook, string>> = {
+const SHAPES: Readonly<Record<NodeState, string>> = {
   waiting: "",
   running: "",
   cached: "M4.2 7.2l2 2 3.6-4.2",
@@ -13,7 +13,7 @@ const SHAPES: Readonly<Record<NodeLook, string>> = {
   failed: "M4.8 4.8l4.4 4.4m0-4.4l-4.4 4.4",
 };
 
-function Mark({ look }: { look: NodeLook }) {
+function Mark({ look }: { look: NodeState }) {
   return (
     <svg class="cnb-mark" data-look={look} viewBox="0 0 14 14" aria-hidden="true">
       <circle cx="7" cy="7" r={look === "waiting" ? 3 : look === "running" ? 4 : 6} />
@@ -41,10 +41,9 @@ export function Chain({ session }: { session: Session }) {
 
 function Row(props: { session: Session; node: Plan["nodes"][number]; index: number }) {
   const { session, node, index } = props;
-  const [state, seconds] = session.state.value.nodes[index] ?? ["waiting", null];
+  const [look, seconds] = session.state.value.nodes[index] ?? ["waiting", null];
   const here = session.standing.value;
-  const look = nodeLook(session.state.value.status, state);
-  const moving = state === "running" && here.node === node.id && here.of > 0;
+  const moving = look === "running" && here.node === node.id && here.of > 0;
   const words = moving ? `${here.step} / ${here.of}` : nodeWords(look, seconds);
   return (
     <li class="cnb-node" data-look={look} aria-current={look === "running" ? "step" : undefined}>

@@ -1,5 +1,6 @@
 import { useEffect, useRef } from "preact/hooks";
 import type { Held } from "../session";
+import { useName } from "./name";
 
 /** One picture across the whole widget; arrows turn the pages, Escape closes. */
 export function Large(props: {
@@ -11,6 +12,7 @@ export function Large(props: {
   const { pictures, turn, close } = props;
   const index = Math.min(props.index, pictures.length - 1);
   const box = useRef<HTMLElement>(null);
+  const name = useName("Large view");
   useEffect(() => box.current?.focus(), []);
   const held = pictures[index];
   if (held === undefined) return null;
@@ -28,7 +30,7 @@ export function Large(props: {
     <section
       class="cnb-large"
       ref={box}
-      aria-label="Large view"
+      aria-label={name}
       tabIndex={-1}
       data-lm-suppress-shortcuts="true"
       onKeyDown={(event) => {

@@ -1,6 +1,6 @@
 import { useEffect, useRef } from "preact/hooks";
 import type { Session } from "../session";
-import { caption, placeholder } from "../words";
+import { caption } from "../words";
 
 /** The picture as it forms: an image that the painter fills. */
 export function Live({ session, hidden }: { session: Session; hidden: boolean }) {
@@ -12,11 +12,7 @@ export function Live({ session, hidden }: { session: Session; hidden: boolean })
   return (
     <div class="cnb-live" hidden={hidden}>
       <img ref={image} class="cnb-frame" alt={words} decoding="sync" hidden={shown === null} />
-      {shown === null ? <Empty session={session} /> : <span class="cnb-caption">{words}</span>}
+      {shown === null ? <p class="cnb-empty">{state.empty}</p> : <span class="cnb-caption">{words}</span>}
     </div>
   );
-}
-
-function Empty({ session }: { session: Session }) {
-  return <p class="cnb-empty">{placeholder(session.state.value)}</p>;
 }

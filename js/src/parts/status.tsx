@@ -1,6 +1,6 @@
 import { isActive } from "../protocol";
 import type { Session } from "../session";
-import { announcement, duration, note, pace, percent, STATUS_WORDS, timeLeft, took } from "../words";
+import { duration, note, pace, percent, timeLeft, took } from "../words";
 
 const BUSY_AFTER = 1500; // ms without an answer before the kernel is called busy
 
@@ -12,7 +12,7 @@ export function Status({ session }: { session: Session }) {
     <div class="cnb-status">
       <div class="cnb-row">
         <span class="cnb-chip" data-status={state.status}>
-          {STATUS_WORDS[state.status]}
+          {state.word}
         </span>
         {state.status === "running" && (
           <span class="cnb-percent">{percent(session.standing.value.progress)}</span>
@@ -21,7 +21,7 @@ export function Status({ session }: { session: Session }) {
       </div>
       <Note session={session} />
       <span class="cnb-unseen" role="status">
-        {announcement(state)}
+        {state.said}
       </span>
     </div>
   );
@@ -45,9 +45,8 @@ function Interrupt({ session, stopping }: { session: Session; stopping: boolean 
 function Note({ session }: { session: Session }) {
   const asked = session.asked.value;
   const busy = asked !== null && session.now.value - asked > BUSY_AFTER;
-  const outputs = session.outputs.value.map((held) => held.output);
   const life = session.bridge.life.value;
-  const words = note(session.state.value, outputs, life, busy);
+  const words = note(session.state.value, life, busy);
   return words === "" && !isActive(session.state.value.status) ? null : (
     <p class="cnb-note" data-life={isActive(session.state.value.status) ? life : "live"}>
       {words}

@@ -3,12 +3,12 @@ import { arranged, clicked } from "../../src/board/order";
 import { row } from "./helpers";
 
 const ROWS = [
-  row(1, { s: "succeeded", e: 9, t: "seed 10" }),
-  row(2, { s: "queued", q: 2, t: "seed 2" }),
+  row(1, { s: "succeeded", e: 9, t: "seed 10", m: "done · 9.0 s" }),
+  row(2, { s: "queued", q: 2, t: "seed 2", d: "2nd in line" }),
   row(3, { s: "running", t: "seed 1", n: "KSampler" }),
-  row(4, { s: "failed", m: "out of memory", t: "seed 3" }),
+  row(4, { s: "failed", m: "failed at once", d: "out of memory", t: "seed 3" }),
   row(5, { s: "queued", q: 1, t: "seed 4" }),
-  row(6, { s: "cancelled", t: "a castle", w: "Ada" }),
+  row(6, { s: "cancelled", m: "by its owner", t: "a castle", w: "Ada" }),
 ];
 const keys = (
   filter: "all" | "active" | "done" | "failed",
@@ -41,7 +41,10 @@ describe("filter", () => {
     expect(keys("all", "MEMORY seed")).toEqual([4]);
     expect(keys("all", "ksampler")).toEqual([3]);
     expect(keys("all", "ada")).toEqual([6]);
+    expect(keys("all", "by owner")).toEqual([6]);
     expect(keys("all", "memory castle")).toEqual([]);
+    expect(keys("all", "seed 9")).toEqual([]); // not how long it took
+    expect(keys("all", "2nd")).toEqual([]);
   });
 });
 
