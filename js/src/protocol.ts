@@ -92,7 +92,13 @@ export interface Output {
   readonly problem: string;
 }
 
-export type ToPage = { readonly k: "hi" } | Frame | Output;
+export type ToPage = { readonly k: "hi" } | Frame | Output | Refused;
+
+/** An Interrupt that could not be done, and why. */
+export interface Refused {
+  readonly k: "refused";
+  readonly why: string;
+}
 
 export const NO_PLAN: Plan = { id: "", title: "", server: "", nodes: [] };
 
@@ -163,6 +169,7 @@ export function readState(raw: unknown): State {
 export function readMessage(raw: unknown): ToPage | null {
   const kind = (raw as { k?: unknown } | null)?.k;
   if (kind === "hi") return { k: "hi" };
+  if (kind === "refused") return filled<Refused>({ k: "refused", why: "" }, raw);
   if (kind === "frame") return filled(NO_FRAME, raw);
   if (kind === "output") return filled(NO_OUTPUT, raw);
   return null;

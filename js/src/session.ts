@@ -54,6 +54,8 @@ export class Session {
   readonly poster: Signal<string> = signal("");
   /** When Interrupt was pressed here, until Python says what became of it. */
   readonly asked: Signal<number | null> = signal(null);
+  /** Why the latest Interrupt could not be done; empty when there is nothing to say. */
+  readonly refused: Signal<string> = signal("");
   /** This page's clock in ms; ticks only while something on the screen counts. */
   readonly now: Signal<number>;
   readonly state: ReadonlySignal<State> = computed(() => this.received.value.state);
@@ -90,6 +92,7 @@ export class Session {
 
   interrupt(): void {
     this.asked.value = this.clock();
+    this.refused.value = "";
     this.bridge.send({ k: "interrupt" });
   }
 
@@ -118,6 +121,9 @@ export class Session {
       this.painter.put({ n: message.n, bytes: buffers[0], frame: message, order: ++this.order });
     } else if (message?.k === "output") {
       this.hold(message, buffers[0]);
+    } else if (message?.k === "refused") {
+      this.asked.value = null;
+      this.refused.value = message.why;
     }
   }
 

@@ -141,6 +141,16 @@ describe("Interrupt", () => {
     expect(words('[role="status"]')).toBe("Cancelled: interrupted");
   });
 
+  test("says why it was refused, and can be asked again", () => {
+    mount();
+    act(() => button("Interrupt").click());
+    says({ k: "refused", why: "nobody there" });
+    expect(words(".cnb-note")).toBe("nobody there");
+    expect(button("Interrupt").textContent).toBe("Interrupt");
+    act(() => button("Interrupt").click());
+    expect(words(".cnb-note")).not.toBe("nobody there");
+  });
+
   test("comes back when the server would not stop", () => {
     mount();
     act(() => button("Interrupt").click());

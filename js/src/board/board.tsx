@@ -37,6 +37,7 @@ export function Board({ session, host }: { session: BoardSession; host: Host }) 
         )}
         {keys.length === 0 && <Nothing session={session} any={rows.length > 0} />}
       </div>
+      <Refused session={session} />
       <Undo session={session} />
       <span class="cnb-unseen" role="status">
         {session.announced.value}
@@ -87,6 +88,25 @@ function Nothing({ session, any }: { session: BoardSession; any: boolean }) {
   return (
     <div class="cnb-board-empty">
       <p class="cnb-empty">{words}</p>
+    </div>
+  );
+}
+
+function Refused({ session }: { session: BoardSession }) {
+  const words = session.refused.value;
+  if (words === "") return null;
+  return (
+    <div class="cnb-undo" role="alert">
+      <span>{words}</span>
+      <button
+        type="button"
+        class="cnb-button"
+        onClick={() => {
+          session.refused.value = "";
+        }}
+      >
+        Close
+      </button>
     </div>
   );
 }

@@ -70,6 +70,8 @@ export type Said =
   | { readonly k: "thumbs"; readonly thumbs: readonly ThumbAbout[] }
   | { readonly k: "selected"; readonly ids: readonly number[] }
   | { readonly k: "undo"; readonly count: number }
+  | { readonly k: "servers"; readonly servers: readonly string[] }
+  | { readonly k: "refused"; readonly ids: readonly number[]; readonly why: string }
   | { readonly k: "opened"; readonly opened: Opened };
 
 type Raw = Readonly<Record<string, unknown>>;
@@ -100,6 +102,10 @@ export function readSaid(raw: unknown, at: number): Said | null {
       return { k: "selected", ids: list(said.ids).map(number) };
     case "undo":
       return { k: "undo", count: number(said.count) };
+    case "servers":
+      return { k: "servers", servers: list(said.servers).map(text) };
+    case "refused":
+      return { k: "refused", ids: list(said.ids).map(number), why: text(said.why) };
     case "opened":
       return { k: "opened", opened: readOpened(said) };
     default:

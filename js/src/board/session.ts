@@ -8,7 +8,7 @@ import { FINAL, isActive } from "../protocol";
 import { ticks } from "../ticks";
 import { type FrameAbout, type Opened, type Row, readSaid, type Said } from "./protocol";
 import { Thumbs } from "./thumbs";
-import { news } from "./words";
+import { jobs, news } from "./words";
 
 interface Arrived extends Picture {
   readonly frame: FrameAbout;
@@ -30,6 +30,8 @@ export class BoardSession {
   readonly undoable: Signal<number> = signal(0);
   readonly opened: Signal<Opened | null> = signal(null);
   readonly announced: Signal<string> = signal("");
+  /** Why the latest Interrupt could not be done; empty when there is nothing to say. */
+  readonly refused: Signal<string> = signal("");
   readonly sheet: Signal<string> = signal("");
   /** Whether all rows have come. */
   readonly ready: Signal<boolean> = signal(false);
@@ -95,6 +97,7 @@ export class BoardSession {
     const ours = keys.filter(
       (key) => this.isOurs(key) && isActive(this.rows.get(key)?.peek().status ?? "new"),
     );
+    this.refused.value = "";
     if (ours.length > 0) this.bridge.send({ k: "interrupt", ids: ours });
   }
 
@@ -169,6 +172,12 @@ export class BoardSession {
         break;
       case "undo":
         this.undoable.value = said.count;
+        break;
+      case "servers":
+        this.servers.value = said.servers;
+        break;
+      case "refused":
+        this.refused.value = `${jobs(said.ids.length)} not interrupted: ${said.why}`;
         break;
       case "opened":
         if (said.opened.page === this.page) this.opened.value = said.opened;

@@ -46,7 +46,7 @@ function Note({ session }: { session: Session }) {
   const asked = session.asked.value;
   const busy = asked !== null && session.now.value - asked > BUSY_AFTER;
   const life = session.bridge.life.value;
-  const words = note(session.state.value, life, busy);
+  const words = session.refused.value || note(session.state.value, life, busy);
   return words === "" && !isActive(session.state.value.status) ? null : (
     <p class="cnb-note" data-life={isActive(session.state.value.status) ? life : "live"}>
       {words}

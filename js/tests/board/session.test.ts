@@ -52,6 +52,17 @@ test("rows come once, then what changed, then what is gone", () => {
   expect(session.announced.value).toBe("job 1: succeeded");
 });
 
+test("a server that comes later joins the list, and why a click was refused stands until the next one", () => {
+  all(running(1));
+  model.says({ k: "servers", servers: ["a", "b", "c"] });
+  expect(session.servers.value).toEqual(["a", "b", "c"]);
+  session.interrupt([1]);
+  model.says({ k: "refused", ids: [1], why: "nobody there" });
+  expect(session.refused.value).toBe("1 job not interrupted: nobody there");
+  session.interrupt([1]);
+  expect(session.refused.value).toBe("");
+});
+
 test("all anew forgets what is not among them", () => {
   all(running(1), done(2));
   all(done(2));
@@ -121,7 +132,7 @@ test("thumbnails are asked for once, of ours that have any", () => {
   all(done(1), done(2, 0), running(3), { ...done(4), w: "Ada" }, done(5));
   thumb(5);
   session.want([1, 2, 3, 4, 5]);
-  expect(model.said("want")).toEqual([{ k: "want", ids: [1] }]);
+  expect(model.said("want")).toEqual([{ k: "want", page: session.page, ids: [1] }]);
   session.want([5]);
   expect(model.said("want")).toHaveLength(1);
 });
