@@ -90,9 +90,14 @@ class Sender:
         except ComfyError as error:
             log.info("comfy_nb: %s was not checked: %s", prompt.id, error)
             return True
-        if problems:
+        if problems is None:
+            return True
+        if problems.certain:
             self._finish(prompt, ev.Rejected(refusal(problems)))
-        return not problems
+            return False
+        for likely in problems.likely:
+            prompt.feed(ev.Warned(f"Sent, though the server may refuse it: {likely}"))
+        return True
 
     async def _ready(self, prompt: Prompt, deadline: float) -> Line:
         """The line for new prompts, once it is open. Raises `ConnectionFailed` if that takes too long."""

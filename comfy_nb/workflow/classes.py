@@ -45,8 +45,31 @@ WIDGET_TYPES = frozenset(
 """The types that the front end draws a widget for; all others are sockets only."""
 
 LINK_TYPES = frozenset(
-    "MODEL,CLIP,VAE,CONDITIONING,LATENT,IMAGE,MASK,AUDIO,VIDEO,CONTROL_NET,CLIP_VISION,CLIP_VISION_OUTPUT,"
-    "STYLE_MODEL,GLIGEN,UPSCALE_MODEL,SAMPLER,SIGMAS,GUIDER,NOISE,HOOKS,MESH,VOXEL,SVG".split(",")  # noqa: SIM905
+    {
+        "MODEL",
+        "CLIP",
+        "VAE",
+        "CONDITIONING",
+        "LATENT",
+        "IMAGE",
+        "MASK",
+        "AUDIO",
+        "VIDEO",
+        "CONTROL_NET",
+        "CLIP_VISION",
+        "CLIP_VISION_OUTPUT",
+        "STYLE_MODEL",
+        "GLIGEN",
+        "UPSCALE_MODEL",
+        "SAMPLER",
+        "SIGMAS",
+        "GUIDER",
+        "NOISE",
+        "HOOKS",
+        "MESH",
+        "VOXEL",
+        "SVG",
+    }
 )
 """Types of links that ComfyUI itself makes: never a widget's, whatever part of a server's classes is known."""
 

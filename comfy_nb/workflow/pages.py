@@ -44,9 +44,29 @@ PAGE_NODES = frozenset(
 """Nodes of packs that only the page knows, unless a server has such a class; they never run."""
 
 FILLED = frozenset(
-    "SaveImage,SaveImageAdvanced,SaveSVGNode,SaveVideo,SaveAnimatedWEBP,SaveWEBM,SaveAudio,SaveAudioMP3,SaveAudioOpus,"
-    "SaveAudioAdvanced,SaveGLB,Save3DAdvanced,SaveGaussianSplat,SavePointCloud,SaveAnimatedPNG,CLIPSave,VAESave,"
-    "ModelSave,LoraSave,SaveLatent,VHS_VideoCombine".split(",")  # noqa: SIM905
+    {
+        "SaveImage",
+        "SaveImageAdvanced",
+        "SaveSVGNode",
+        "SaveVideo",
+        "SaveAnimatedWEBP",
+        "SaveWEBM",
+        "SaveAudio",
+        "SaveAudioMP3",
+        "SaveAudioOpus",
+        "SaveAudioAdvanced",
+        "SaveGLB",
+        "Save3DAdvanced",
+        "SaveGaussianSplat",
+        "SavePointCloud",
+        "SaveAnimatedPNG",
+        "CLIPSave",
+        "VAESave",
+        "ModelSave",
+        "LoraSave",
+        "SaveLatent",
+        "VHS_VideoCombine",
+    }
 )
 """Classes whose `filename_prefix` may hold texts that the page fills in when it queues."""
 
