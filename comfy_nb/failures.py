@@ -12,6 +12,7 @@ from comfy_nb.events import Failure, Settled
 from comfy_nb.wire.messages import ExecutionError
 from comfy_nb.wire.records import HistoryEntry, NodeError, PromptRejected
 from comfy_nb.workflow.plan import Plan
+from comfy_nb.workflow.values import is_seed
 
 __all__ = ["conceal", "left_out", "refusal", "rejection", "unreachable", "verdict"]
 
@@ -82,7 +83,7 @@ def _failed(error: ExecutionError | None, plan: Plan, place: Callable[[str], str
         return Failure("execution", text, (Problem(text),))
     shown = place(error.node_id) or error.node_id
     label = _label(shown, error.node_type, plan)
-    message = _line(error.exception_message) or _line(error.exception_type) or "no message"
+    message = _raised(error) or "no message"
     return Failure(
         "execution",
         f"{label} failed: {message}",
@@ -90,6 +91,19 @@ def _failed(error: ExecutionError | None, plan: Plan, place: Callable[[str], str
         detail=_told("".join(error.traceback))[-MAX_DETAIL:],  # the fault stands last
         exception_type=error.exception_type,
     )
+
+
+def _raised(error: ExecutionError) -> str:
+    """What an exception says; with its type where the text alone says little, as that of a KeyError is a key."""
+    message, kind = _line(error.exception_message), _line(error.exception_type).rpartition(".")[2]
+    if not message or not kind:
+        return message or kind
+    bare = message.strip("'\"")
+    says_little = kind in _TYPE_TELLS or bare != message or not any(mark in bare for mark in " _-")
+    return f"{kind}: {message}" if says_little and not message.startswith(kind) else message
+
+
+_TYPE_TELLS = ("KeyError", "IndexError", "StopIteration", "AssertionError", "NotImplementedError")
 
 
 def _problem(error: NodeError, plan: Plan) -> Problem:
@@ -105,7 +119,9 @@ def _sentence(error: NodeError, plan: Plan) -> str:
         case "required_input_missing":
             return "it is required and missing"
         case "value_smaller_than_min" if got:
-            return f"{got} is too small{_allowed(allowed)}"
+            is_draw = got == "-1" and is_seed(error.input_name)
+            remedy = "; for a new seed with every job set comfy_nb.RANDOM" if is_draw else ""
+            return f"{got} is too small{_allowed(allowed)}{remedy}"
         case "value_bigger_than_max" if got:
             return f"{got} is too big{_allowed(allowed)}"
         case "value_not_in_list" if got and allowed:
@@ -122,7 +138,9 @@ def _sentence(error: NodeError, plan: Plan) -> str:
         case "custom_validation_failed":
             return _line(error.details.removeprefix(f"{error.input_name} - ")) or _line(error.message)
         case "missing_node_type" | "invalid_prompt":
-            return _line(error.message)
+            # The server names the title only, which may be anything.
+            kind = error.class_type
+            return f"the server has no class {_line(kind)!r}" if kind else _line(error.message)
         case "exception_during_validation" | "exception_during_inner_validation" if (
             dangling := _DANGLING.fullmatch(error.details)
         ):
@@ -164,6 +182,10 @@ def _both(message: str, details: str) -> str:
 
 
 def _line(text: str) -> str:
-    """The first line that says something, cut to a readable length."""
-    first = _told(next((line.strip() for line in text.splitlines() if line.strip()), ""))
+    """The first line that says something, with the next where that ends in a colon; cut to a readable length."""
+    lines = (line.strip() for line in text.splitlines() if line.strip())
+    first = next(lines, "")
+    while first.endswith(":") and len(first) < MAX_LINE and (more := next(lines, "")):
+        first = f"{first} {more}"
+    first = _told(first)
     return first if len(first) <= MAX_LINE else first[: MAX_LINE - 1] + "…"

@@ -39,11 +39,16 @@ class Catalog:
             await self._fetch_all()
         elif wanted:
             found = await asyncio.gather(*map(self._http.object_info, wanted))
-            if any(info is None for info in found):
-                self._told = False
-                return None
             for name, info in zip(wanted, found, strict=True):
-                self._raw[name] = (info or {}).get(name)
+                if info is not None:
+                    self._raw[name] = info.get(name)
+            # No answer for one name, such as one with a "/" in it, says nothing about the route: the list does.
+            if any(info is None for info in found):
+                await self._fetch_all()
+                if not self._told:
+                    return None
+                for name in wanted:
+                    self._raw.setdefault(name, None)
         return Classes({name: self._raw[name] for name in names if self._raw.get(name) is not None})
 
     async def names(self) -> tuple[str, ...]:

@@ -94,9 +94,12 @@ class Sender:
         except ComfyError as error:
             log.info("comfy_nb: %s was not checked: %s", delivery.id, error)
             return api
-        if problems:
+        if problems is not None and problems.certain:
             self._finish(delivery, ev.Rejected(refusal(problems)))
-        return None if problems else api
+            return None
+        for likely in problems.likely if problems is not None else ():
+            delivery.feed(ev.Warned(f"Sent, though the server may refuse it: {likely}"))
+        return api
 
     async def _ready(self, delivery: Delivery, deadline: float) -> Line:
         """The line for new prompts, once it is open. Raises `ConnectionFailed` if that takes too long."""

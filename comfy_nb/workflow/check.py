@@ -3,19 +3,23 @@
 ComfyUI stops at the first unknown class, checks only what leads to an output, and words its faults for logs.
 Here every fault is found at once, and named by the node's title. The rules are the server's own (0.33); what it
 leaves to a class's own code, such as whether an uploaded file is there, is left to it.
+
+A fault is certain, or only likely: a class from a pack of custom nodes may judge its values itself, which nobody
+sees from outside. What is only likely is no reason not to send a prompt.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import cast
 
 from comfy_nb.errors import Problem
-from comfy_nb.workflow.classes import InputSpec, NodeClass
+from comfy_nb.workflow.classes import LINK_TYPES, Classes, InputSpec, NodeClass
 from comfy_nb.workflow.names import clip, nearest
-from comfy_nb.workflow.values import ApiNode, Json, Link, Prompt, read_link, read_value
+from comfy_nb.workflow.values import ApiNode, Json, Link, Prompt, is_seed, read_link, read_value
 
-__all__ = ["Problems", "check"]
+__all__ = ["Fault", "Problems", "check"]
 
 SHOWN = 3
 """Nearest names in one sentence."""
@@ -26,10 +30,27 @@ _TAKES_ALL = ("CustomCombo",)
 _HELD = ("INT", "FLOAT", "STRING", "BOOLEAN", "COMBO")
 
 
+@dataclass(frozen=True, slots=True)
+class Fault(Problem):
+    """A problem of which the server may think otherwise, unless it is certain."""
+
+    certain: bool = True
+
+
 class Problems(tuple[Problem, ...]):
     """Faults of a workflow, one per node and input; empty, and false, if there is none."""
 
     __slots__ = ()
+
+    @property
+    def certain(self) -> Problems:
+        """Those for which a server refuses the prompt."""
+        return Problems(found for found in self if not isinstance(found, Fault) or found.certain)
+
+    @property
+    def likely(self) -> Problems:
+        """Those that a server may see otherwise, as a class may judge its values itself; they are warnings."""
+        return Problems(found for found in self if isinstance(found, Fault) and not found.certain)
 
     def __repr__(self) -> str:
         return "\n".join(f"- {problem}" for problem in self) or "no problems found"
@@ -55,8 +76,9 @@ def check(prompt: Prompt, classes: Mapping[str, NodeClass], names: Collection[st
             message = f"the server has no class {clip(node['class_type'])!r}{near}"
             problems.append(Problem(message, node_id, label))
         elif node_id in counted:
-            faults = _node_faults(prompt, node, node_class, known)
-            problems += [Problem(message, node_id, label, name) for name, message in faults]
+            made = classes.made if isinstance(classes, Classes) else frozenset[str]()
+            for name, message, certain in _node_faults(prompt, node, node_class, known, made):
+                problems.append(Fault(message, node_id, label, name, certain))
     problems += _cycles(prompt, counted)
     if not outputs and not missing:
         problems.append(Problem("no node puts anything out, such as Save Image or Preview Image"))
@@ -80,22 +102,29 @@ def _links(node: ApiNode) -> Iterator[Link]:
 
 
 def _node_faults(
-    prompt: Prompt, node: ApiNode, node_class: NodeClass, known: Mapping[str, NodeClass | None]
-) -> Iterator[tuple[str, str]]:
-    """Input and sentence of each fault of one node."""
+    prompt: Prompt,
+    node: ApiNode,
+    node_class: NodeClass,
+    known: Mapping[str, NodeClass | None],
+    made: frozenset[str],
+) -> Iterator[tuple[str, str, bool]]:
+    """Input and sentence of each fault of one node, and whether it is certain."""
+    plain = not node_class.is_custom
     for name, spec in _expected(node_class.inputs, node["inputs"], ""):
         if name not in node["inputs"]:
             if spec.required:
-                yield name, "it is required and missing"
+                # A server does not demand what it cannot know to be there: the inputs of rows, and of packs.
+                yield name, "it is required and missing", plain and node_class.input(name) is not None
             continue
         value = node["inputs"][name]
         link = read_link(value)
         if link is not None:
-            message = _link_fault(prompt, link, spec, known)
-        else:
-            message = None if node["class_type"] in _TAKES_ALL else _value_fault(spec, value)
-        if message:
-            yield name, message
+            if message := _link_fault(prompt, link, spec, known):
+                # A class of a pack may take other types than it declares; what is not there is not there.
+                yield name, message, plain or not message.startswith("it takes ")
+        elif node["class_type"] not in _TAKES_ALL and (message := _value_fault(spec, value, made)):
+            # A server takes any value for what should be linked, and fails when it runs.
+            yield name, message, plain and not message.startswith("it takes ")
 
 
 def _expected(
@@ -107,6 +136,11 @@ def _expected(
         if spec.type == "COMFY_AUTOGROW_V3":
             yield from _grown(spec, inputs, name)
             continue
+        if spec.type == "COMFY_DYNAMICGROUP_V3":
+            yield from _rows(spec, inputs, name)
+            continue
+        if spec.type == "COMFY_DYNAMICCOMBO_V3" and name not in inputs:
+            continue  # which no server demands
         yield name, spec
         if spec.type == "COMFY_DYNAMICCOMBO_V3":
             yield from _expected(spec.branch(inputs.get(name)), inputs, f"{name}.")
@@ -122,6 +156,14 @@ def _grown(spec: InputSpec, inputs: Mapping[str, Json], name: str) -> Iterator[t
         yield key, template[0]
     if len(there) < least:
         yield f"{name}.{spec.grown_name(len(there))}", template[0]
+
+
+def _rows(spec: InputSpec, inputs: Mapping[str, Json], name: str) -> Iterator[tuple[str, InputSpec]]:
+    """The fields of the rows that a dynamic group has, "name.0.field"."""
+    keys = (key[len(name) + 1 :].split(".", 1) for key in inputs if key.startswith(f"{name}."))
+    numbers = sorted({int(key[0]) for key in keys if len(key) == 2 and key[0].isdecimal()})
+    for number in numbers[: spec.rows[1]]:
+        yield from _expected(spec.row(), inputs, f"{name}.{number}.")
 
 
 def _link_fault(
@@ -148,14 +190,17 @@ def _fits(made: str, wanted: str) -> bool:
     return not made_types.isdisjoint(wanted_types) or not (made_types | wanted_types).isdisjoint(_ANY)
 
 
-def _value_fault(spec: InputSpec, value: Json) -> str | None:
+def _value_fault(spec: InputSpec, value: Json, made: frozenset[str]) -> str | None:
     plain = read_value(value)
     if spec.type in ("INT", "FLOAT"):
         return _number_fault(spec, plain)
     choices = spec.choices
     if choices is not None:
         return _choice_fault(spec, plain, choices)
-    sockets = not spec.is_widget and not set(spec.type.split(",")) & {*_HELD, *_ANY}
+    kinds = {part.strip() for part in spec.type.split(",")}
+    # A type that no output has is that of a widget, which the page of a pack draws.
+    is_linked = any(kind.upper() in made or kind in LINK_TYPES for kind in kinds)
+    sockets = is_linked and not spec.is_widget and not kinds & {*_HELD, *_ANY}
     if sockets and isinstance(plain, str | int | float):
         return f"it takes a link to {clip(spec.type)}, not the value {_short(plain)}"
     return None
@@ -171,7 +216,12 @@ def _number_fault(spec: InputSpec, value: object) -> str | None:
     if number != number:  # noqa: PLR0124 - NaN is all that is not itself
         return f"it is not a number{_range(spec)}"
     if low is not None and number < low:
-        return f"{number} is too small{_range(spec)}"
+        remedy = (
+            "; for a new seed with every job set comfy_nb.RANDOM"
+            if number == -1 and is_seed(spec.name)
+            else ""
+        )
+        return f"{number} is too small{_range(spec)}{remedy}"
     if high is not None and number > high:
         return f"{number} is too big{_range(spec)}"
     return None
@@ -191,7 +241,8 @@ def _range(spec: InputSpec) -> str:
 
 def _choice_fault(spec: InputSpec, value: object, choices: list[object]) -> str | None:
     # The list of an upload holds one folder only, and that of a remote one is elsewhere: the class checks these.
-    if spec.takes_upload or "remote" in spec.options or spec.options.get("folder"):
+    elsewhere = any(name.startswith("remote") for name in spec.options)
+    if spec.takes_upload or elsewhere or spec.options.get("folder"):
         return None
     several = isinstance(value, list) and spec.options.get("multiselect")
     chosen = cast("list[object]", value) if several else [cast("object", value)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import cast
 
 from comfy_nb.workflow.values import is_mapping
@@ -18,6 +19,10 @@ WIDGET_TYPES = frozenset(
         "BOOLEAN",
         "COMBO",
         "COMFY_DYNAMICCOMBO_V3",
+        "COMFY_DYNAMICGROUP_V3",
+        "MARKDOWN",
+        "TEXTAREA",
+        "IMAGEUPLOAD",
         "COLOR",
         "COLORS",
         "CURVE",
@@ -28,9 +33,45 @@ WIDGET_TYPES = frozenset(
         "LOAD_3D",
         "WEBCAM",
         "AUDIO_RECORD",
+        "CHART",
+        "GALLERIA",
+        "LIGHT_INFO_PREVIEW",
+        "PAINTER",
+        "RANGE",
+        "RESOLUTION_PREVIEW",
+        "VIDEO_EDIT",
     }
 )
 """The types that the front end draws a widget for; all others are sockets only."""
+
+LINK_TYPES = frozenset(
+    {
+        "MODEL",
+        "CLIP",
+        "VAE",
+        "CONDITIONING",
+        "LATENT",
+        "IMAGE",
+        "MASK",
+        "AUDIO",
+        "VIDEO",
+        "CONTROL_NET",
+        "CLIP_VISION",
+        "CLIP_VISION_OUTPUT",
+        "STYLE_MODEL",
+        "GLIGEN",
+        "UPSCALE_MODEL",
+        "SAMPLER",
+        "SIGMAS",
+        "GUIDER",
+        "NOISE",
+        "HOOKS",
+        "MESH",
+        "VOXEL",
+        "SVG",
+    }
+)
+"""Types of links that ComfyUI itself makes: never a widget's, whatever part of a server's classes is known."""
 
 _DEFAULTS: Mapping[str, object] = {
     "INT": 0,
@@ -41,6 +82,9 @@ _DEFAULTS: Mapping[str, object] = {
     "BOUNDING_BOXES": [],
     "COMPOSITOR": {},
 }
+
+MAX_ROWS = 200
+"""Rows of a dynamic group that are read."""
 
 UPLOADS = ("image_upload", "video_upload", "audio_upload", "file_upload", "animated_image_upload")
 """Options of an input that takes the name of an uploaded file."""
@@ -64,6 +108,16 @@ class InputSpec:
         return self.widget_type in WIDGET_TYPES or "socketless" in self.options
 
     @property
+    def is_unknown_kind(self) -> bool:
+        """Whether its type is none that is known here, so that packs may draw a widget for it."""
+        return not (
+            self.is_widget
+            or self.options.get("forceInput")
+            or self.type in ("*", "COMFY_AUTOGROW_V3", "COMFY_MATCHTYPE_V3")
+            or not LINK_TYPES.isdisjoint(self.type.split(","))
+        )
+
+    @property
     def widget_type(self) -> str:
         """The type whose widget is drawn; differs from `type` for inputs that take several."""
         other = self.options.get("widgetType")
@@ -85,6 +139,8 @@ class InputSpec:
         choices = self.choices
         if choices is not None:
             return [] if self.options.get("multiselect") else next(iter(choices), None)
+        if self.type == "COMFY_DYNAMICGROUP_V3":
+            return self.rows[0]
         return _DEFAULTS.get(self.widget_type, "")
 
     @property
@@ -131,6 +187,27 @@ class InputSpec:
                 return tuple(_specs(item.get("inputs")))
         return ()
 
+    def added(self, value: object) -> tuple[InputSpec, ...]:
+        """The inputs that a pack's page adds after a list of choices when `value` is chosen: its "formats"."""
+        formats = self.options.get("formats")
+        found = formats.get(value) if is_mapping(formats) and isinstance(value, str) else None
+        return tuple(
+            _spec(name, parts[1:], required=True)
+            for item in _items(found)
+            if len(parts := _items(item)) > 1 and isinstance(name := parts[0], str)
+        )
+
+    @property
+    def rows(self) -> tuple[int, int]:
+        """The fewest and the most rows of a dynamic group."""
+        low, high = self.options.get("min"), self.options.get("max")
+        most = min(high, MAX_ROWS) if isinstance(high, int) else MAX_ROWS
+        return (low if isinstance(low, int) and 0 <= low <= most else 0), most
+
+    def row(self) -> tuple[InputSpec, ...]:
+        """The inputs of each row of a dynamic group."""
+        return tuple(_specs(self.options.get("template")))
+
     def template(self) -> tuple[InputSpec, ...]:
         """The inputs that an autogrow input repeats."""
         template = self.options.get("template")
@@ -153,6 +230,8 @@ class NodeClass:
     is_output: bool = False
     groups: tuple[str, ...] = ()
     """Of outputs that take on the type of what is connected: the group of inputs that they go by, else ""."""
+    is_custom: bool = False
+    """Whether it comes from a pack of custom nodes, whose code and page scripts may judge otherwise than is seen."""
 
     def input(self, name: str) -> InputSpec | None:
         """The input of that name, not looking into dynamic ones."""
@@ -174,6 +253,13 @@ class Classes(Mapping[str, NodeClass]):
             self._parsed[name] = _node_class(name, raw)
         return self._parsed[name]
 
+    @cached_property
+    def made(self) -> frozenset[str]:
+        """The types that any output of these classes has, in capitals."""
+        outputs = (raw.get("output") for raw in self._raw.values() if is_mapping(raw))
+        kinds = (kind for output in outputs for kind in _items(output) if isinstance(kind, str))
+        return frozenset(part.strip().upper() for kind in kinds for part in kind.split(","))
+
     def __iter__(self) -> Iterator[str]:
         return iter(self._raw)
 
@@ -191,6 +277,7 @@ def _node_class(name: str, raw: Mapping[object, object]) -> NodeClass:
         outputs=tuple(_type(item) for item in _items(raw.get("output"))),
         is_output=raw.get("output_node") is True,
         groups=tuple(groups),
+        is_custom=str(raw.get("python_module", "")).startswith("custom_nodes"),
     )
 
 

@@ -10,12 +10,24 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from comfy_nb.errors import NotAWorkflow, Problem
-from comfy_nb.workflow.classes import NodeClass
+from comfy_nb.workflow.classes import Classes, NodeClass
 from comfy_nb.workflow.dynamic_prompts import plain_prompt
-from comfy_nb.workflow.links import VIRTUAL, Instance, Scope, Value, resolve_input
+from comfy_nb.workflow.everywhere import with_broadcasts
+from comfy_nb.workflow.groups import expand_groups
+from comfy_nb.workflow.links import (
+    MAX_HOPS,
+    REROUTE,
+    VIRTUAL,
+    Instance,
+    Scope,
+    Value,
+    lost_reason,
+    resolve_input,
+)
 from comfy_nb.workflow.matching import match_types
 from comfy_nb.workflow.names import clip, listing
 from comfy_nb.workflow.numbering import renumber
+from comfy_nb.workflow.pages import PAGE_NODES
 from comfy_nb.workflow.places import Place, Places
 from comfy_nb.workflow.promotion import instance_slots
 from comfy_nb.workflow.slots import UNDEFINED, Layout, Slot, lay_out, misfits
@@ -61,17 +73,23 @@ def convert(workflow: UiWorkflow, classes: Mapping[str, NodeClass]) -> Converted
     Nodes of unknown classes are left out, with what leads to them, and told of in `problems`. Raises
     `NotAWorkflow` for links or sub-graphs that lead in circles or write out to too much.
     """
+    notes = list(workflow.notes)
     root, definitions = renumber(workflow.root, workflow.definitions, workflow.last_id)
-    conversion = _Conversion(definitions, classes)
+    root, definitions = expand_groups(root, definitions, workflow.groups, classes, notes)
+    root = with_broadcasts(root, notes)
+    definitions = {key: with_broadcasts(graph, notes) for key, graph in definitions.items()}
+    conversion = _Conversion(definitions, classes, notes)
     conversion.write(conversion.scope(root, "", None, 0))
-    for node in conversion.out.prompt.values():
-        _drop_dangling(node["inputs"], conversion.out.prompt)
+    conversion.drop_dangling()
     return conversion.out
 
 
 class _Conversion:
-    def __init__(self, definitions: Mapping[str, UiGraph], classes: Mapping[str, NodeClass]) -> None:
-        self.out = Converted({})
+    def __init__(
+        self, definitions: Mapping[str, UiGraph], classes: Mapping[str, NodeClass], notes: list[Problem]
+    ) -> None:
+        self.out = Converted({}, notes=notes)
+        self._made = classes.made if isinstance(classes, Classes) else None
         self._definitions = definitions
         self._classes = classes
         self._count = 0
@@ -88,6 +106,7 @@ class _Conversion:
                 f"The workflow has more than {MAX_NODES:,} nodes once its sub-graphs are written out."
             )
         scope = Scope(graph, path, instance)
+        sources = {link.source for link in graph.links.values()}
         for node in graph.nodes.values():
             definition = self._definitions.get(node.type)
             node_class = self._classes.get(node.type)
@@ -97,12 +116,14 @@ class _Conversion:
                 scope.slots[node.id] = instance_slots(node, inner)
                 scope.outputs[node.id] = [slot.type for slot in definition.outputs]
             elif node_class is not None:
-                layout = lay_out(node, node_class)
+                layout = lay_out(node, node_class, self._made)
                 scope.slots[node.id] = layout.slots
                 self._tell_fit(scope, node, layout)
                 # A match type is any type until something is connected.
                 scope.outputs[node.id] = ["*" if kind == MATCH else kind for kind in node_class.outputs]
             else:
+                if node.type in VIRTUAL or node.type in PAGE_NODES or _stands_alone(node, graph, sources):
+                    scope.page.add(node.id)
                 scope.slots[node.id] = [Slot(slot.name, slot.type, slot.link) for slot in node.inputs]
                 scope.outputs[node.id] = [slot.type for slot in node.outputs]
         for node in graph.nodes.values():
@@ -111,14 +132,30 @@ class _Conversion:
         _push_primitives(scope)
         return scope
 
+    def drop_dangling(self) -> None:
+        """§9.3 step 6: inputs whose source was left out are dropped."""
+        for node_id, node in self.out.prompt.items():
+            for name, value in list(node["inputs"].items()):
+                link = read_link(value)
+                if link is not None and link.node_id not in self.out.prompt:
+                    del node["inputs"][name]
+                    label = clip(node["_meta"]["title"])
+                    message = f"it is linked to node {clip(link.node_id)!r}, which was left out"
+                    self.out.notes.append(Problem(message, node_id, label, name))
+
     def write(self, scope: Scope) -> None:
         """Add the nodes of a scope that run to the prompt."""
         for node in scope.graph.nodes.values():
             if node.id in scope.inner and scope.instance is not None:
                 # Only at the root does a muted or bypassed sub-graph silence what is inside: front end 1.49.
                 self.write(scope.inner[node.id])
-            elif not node.is_active or node.type in VIRTUAL:
+            elif not node.is_active:
                 continue
+            elif node.id in scope.page:
+                if node.type not in VIRTUAL and node.type not in PAGE_NODES:
+                    kind = clip(node.type)
+                    message = f"the server has no class {kind!r}; it was left out, as nothing is linked to it"
+                    self._tell(self.out.notes, scope, node, message)
             elif node.id in scope.inner:
                 self.write(scope.inner[node.id])
             elif (node_class := self._classes.get(node.type)) is not None:
@@ -131,11 +168,18 @@ class _Conversion:
 
     def _write_node(self, scope: Scope, node: UiNode, node_class: NodeClass) -> None:
         inputs: dict[str, Json] = {}
-        homes: dict[str, tuple[str, int]] = {}
+        homes: dict[str, tuple[str, int | str]] = {}
         slots = scope.slots[node.id]
         for slot in slots:
             if slot.has_widget:
                 self._set(inputs, scope, node, slot.name, self._own_value(scope, node, slot))
+                if slot.control and slot.link is None:
+                    message = (
+                        f"the page would {_CONTROL[slot.control]} it after each run; here it stays as it is"
+                    )
+                    if slot.control == "randomize":
+                        message += ", unless it is set to comfy_nb.RANDOM"
+                    self._tell(self.out.notes, scope, node, message, slot.name)
                 homes[slot.name] = ("" if scope.instance else node.id, slot.home)
         for index, slot in enumerate(slots):
             if slot.link is None:
@@ -146,6 +190,11 @@ class _Conversion:
                 homes[slot.name] = (found.instance, found.home)
             elif found is not None:
                 inputs[slot.name] = [found.node_id, found.slot]
+            elif not (slot.has_widget and _primitive(scope, slot)) and (
+                reason := lost_reason(scope, slot.link)
+            ):
+                message = f"nothing comes in here: {reason}"
+                self._tell(self.out.notes, scope, node, message, slot.name)
         title = node.title or _FRONT_END_NAMES.get(node.type) or node_class.display_name
         self.out.prompt[scope.path + node.id] = {
             "class_type": node.type,
@@ -153,8 +202,8 @@ class _Conversion:
             "_meta": {"title": title},
         }
         for name, (owner, home) in homes.items():
-            if owner and home >= 0 and name in inputs:
-                self.out.places[scope.path + node.id, name] = Place(owner, home, inputs[name])
+            if owner and home != -1 and name in inputs:
+                self.out.places[scope.path + node.id, name] = Place(owner, home, inputs[name], name)
 
     def _tell_fit(self, scope: Scope, node: UiNode, layout: Layout) -> None:
         """Tell of saved values that are too few or too many for the class, and of those of a wrong type."""
@@ -164,7 +213,18 @@ class _Conversion:
             self._tell(
                 self.out.notes, scope, node, f"the file has no value for {names}; the default was taken"
             )
-        if layout.surplus:
+        if layout.by_name:
+            message = (
+                "its saved values stand in another order than the class's; its inputs told whose they are"
+            )
+            self._tell(self.out.notes, scope, node, message)
+        if layout.emptied:
+            message = f"the file has null for {listing(layout.emptied)}; the default was taken"
+            self._tell(self.out.notes, scope, node, message)
+        if layout.lost and node.is_active:
+            message = f"it holds {listing(layout.lost)}, which no input of this class takes"
+            self._tell(self.out.problems, scope, node, message)
+        elif layout.surplus:
             extra = f"{len(layout.surplus)} of its {count} saved values belong to no input of this class"
             self._tell(self.out.notes, scope, node, extra)
         for slot in layout.slots:
@@ -201,21 +261,35 @@ def _short(value: object) -> str:
     return clip(repr(value), 40) if isinstance(value, str | int | float) else f"a {type(value).__name__}"
 
 
+_CONTROL = {
+    "randomize": "draw",
+    "increment": "increase",
+    "decrement": "decrease",
+    "increment-wrap": "increase",
+}
+
+
+def _stands_alone(node: UiNode, graph: UiGraph, sources: set[str]) -> bool:
+    """Whether nothing leads to a node or from it, so that a label or note of a pack it is, whatever its class."""
+    return node.id not in sources and not any((slot.link or "") in graph.links for slot in node.inputs)
+
+
 def _push_primitives(scope: Scope) -> None:
-    """§9.3 step 1: primitives write their value onto the widgets that they are linked to."""
+    """§9.3 step 1: primitives write their value onto the widgets that they are linked to, also through reroutes."""
     for slots in scope.slots.values():
         for index, slot in enumerate(slots):
-            if not slot.has_widget or slot.link is None:
-                continue
-            link = scope.graph.links.get(slot.link)
-            source = scope.graph.nodes.get(link.source) if link else None
-            if source is not None and source.type == "PrimitiveNode" and source.values:
+            if slot.has_widget and slot.link is not None and (source := _primitive(scope, slot)):
                 slots[index] = replace(slot, value=source.first_value)
 
 
-def _drop_dangling(inputs: dict[str, Json], prompt: Prompt) -> None:
-    """§9.3 step 6."""
-    for name, value in list(inputs.items()):
-        link = read_link(value)
-        if link is not None and link.node_id not in prompt:
-            del inputs[name]
+def _primitive(scope: Scope, slot: Slot) -> UiNode | None:
+    """The primitive with a value that a slot is linked to."""
+    link = scope.graph.links.get(slot.link or "")
+    for _ in range(MAX_HOPS):
+        source = scope.graph.nodes.get(link.source) if link else None
+        if source is None or source.type != REROUTE or not source.inputs:
+            break
+        link = scope.graph.links.get(source.inputs[0].link or "")
+    else:
+        return None
+    return source if source is not None and source.type == "PrimitiveNode" and source.values else None

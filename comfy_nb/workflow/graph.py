@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator, Mapping
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Self
 
@@ -13,6 +14,7 @@ from comfy_nb.workflow.check import Problems
 from comfy_nb.workflow.classes import Classes, NodeClass
 from comfy_nb.workflow.describe import workflow_html, workflow_table
 from comfy_nb.workflow.diff import Diff, diff
+from comfy_nb.workflow.filled import fill_in, unfilled
 from comfy_nb.workflow.loading import load
 from comfy_nb.workflow.names import clip
 from comfy_nb.workflow.node import Graph, Node, Prepared
@@ -80,6 +82,7 @@ class Workflow:
         found = load(source, lookup, strict=strict)
         made = cls(found.prompt, name=found.name, ui=found.ui)
         made.notes, made.classes, made._places = Problems(found.notes), found.classes, found.places
+        made._graph.classes = found.classes
         return made
 
     @property
@@ -106,7 +109,11 @@ class Workflow:
 
     def ui_for(self, prompt: Prompt) -> dict[str, Any] | None:
         """`ui` with the values of a prompt that this workflow gave, in which seeds were drawn."""
-        return None if self._ui is None else brought_up_to_date(self._ui, self._places, prompt)
+        return (
+            None
+            if self._ui is None
+            else brought_up_to_date(self._ui, self._places, unfilled(prompt, self._graph.prompt))
+        )
 
     def __getitem__(self, name: str | int) -> Node:
         """The node of that title, class or id; a number is an id. Raises `UnknownNode`, `AmbiguousName`."""
@@ -153,22 +160,30 @@ class Workflow:
         return self
 
     def to_api(self) -> dict[str, ApiNode]:
-        """The API-format prompt, as a copy; every node has a `_meta` title, and what is `RANDOM` is drawn."""
-        return {
+        """The API-format prompt, as a copy; every node has a `_meta` title, and what is `RANDOM` is drawn.
+
+        Names of files have "%date:yyyy-MM-dd%" and "%KSampler.seed%" filled in, as ComfyUI's page does it. Nodes
+        that are muted or bypassed are left out.
+        """
+        prompt: Prompt = {
             node_id: {
                 "class_type": node["class_type"],
                 "inputs": {name: drawn(copy_json(value)) for name, value in node["inputs"].items()},
                 "_meta": {"title": node["_meta"]["title"]},
             }
-            for node_id, node in self._graph.prompt.items()
+            for node_id, node in self._graph.running().items()
         }
+        fill_in(prompt, self._ui, datetime.now())  # noqa: DTZ005 - as the clock on the wall says
+        return prompt
 
     def copy(self) -> Self:
         """A workflow of its own, with the same nodes."""
         other = type(self)(self._graph.prompt, name=self.name, ui=self._ui)
         other.notes = self.notes
+        other._graph.classes = self._graph.classes  # noqa: SLF001 - one of ours
         other.classes, other._places = self.classes, self._places  # noqa: SLF001 - one of ours
         other._graph.uploads.update(self._graph.uploads)  # noqa: SLF001 - one of ours
+        other._graph.silenced.update(self._graph.silenced)  # noqa: SLF001 - one of ours
         return other
 
     def diff(self, other: Workflow) -> Diff:

@@ -10,11 +10,12 @@ from dataclasses import dataclass, field
 
 from comfy_nb.errors import NotAWorkflow
 from comfy_nb.workflow.names import clip
+from comfy_nb.workflow.pages import PASSING
 from comfy_nb.workflow.slots import Slot
 from comfy_nb.workflow.ui import BYPASSED, INPUT_NODE, MUTED, UiGraph, UiLink, UiNode
 from comfy_nb.workflow.values import Link
 
-__all__ = ["VIRTUAL", "Instance", "Scope", "Value", "connects", "resolve_input"]
+__all__ = ["GETTERS", "VIRTUAL", "Instance", "Scope", "Value", "connects", "lost_reason", "resolve_input"]
 
 MAX_HOPS = 1_000
 """Steps that one link may take; more means a loop, or a file made to keep us busy."""
@@ -34,7 +35,7 @@ class Value:
     value: object
     instance: str = ""
     """The instance's id, if it stands at the root."""
-    home: int = -1
+    home: int | str = -1
     """Where the value stands in the instance's `widgets_values`; -1 if it does not."""
 
 
@@ -48,6 +49,8 @@ class Scope:
     slots: dict[str, list[Slot]] = field(default_factory=dict[str, list[Slot]])
     outputs: dict[str, list[str]] = field(default_factory=dict[str, list[str]])
     inner: dict[str, Scope] = field(default_factory=dict[str, "Scope"])
+    page: set[str] = field(default_factory=set[str])
+    """The nodes that only the page knows, and that never run."""
 
 
 @dataclass(slots=True)
@@ -81,7 +84,7 @@ def resolve_input(scope: Scope, node_id: str, index: int) -> Link | Value | None
         if found is None or isinstance(found, Link):
             return found
         scope, node_id, index = found
-        wanted = kind if scope.graph.nodes[node_id].type == REROUTE else None
+        wanted = kind if scope.graph.nodes[node_id].type in PASSING else None
     where = clip(scope.path + node_id)
     raise NotAWorkflow(f"The links into node {where} lead in a circle, or through {MAX_HOPS:,} nodes.")
 
@@ -111,15 +114,35 @@ def _source(scope: Scope, link: UiLink, kind: str) -> Link | tuple[Scope, str, i
             if leaving.source == INPUT_NODE:
                 return scope, node.id, leaving.source_slot
             scope, link = inner, leaving
-        elif node.type == REROUTE:
-            return scope, node.id, 0
+        elif node.type in PASSING:
+            return scope, node.id, 0 if node.type == REROUTE else link.source_slot
         elif node.type in GETTERS:
             return _setter(scope, node)
-        elif node.type in VIRTUAL:
+        elif node.id in scope.page:
             return None
         else:
             return Link(scope.path + node.id, link.source_slot)
     raise NotAWorkflow(f"The sub-graphs around node {clip(scope.path + link.source)} never end.")
+
+
+def lost_reason(scope: Scope, link_id: str) -> str:
+    """Why nothing comes in by a link, as its next source tells; "" if it is from a sub-graph's input, left open."""
+    link = scope.graph.links.get(link_id)
+    if link is None:
+        return "the file does not hold its link"
+    if link.source == INPUT_NODE:
+        return ""
+    node = scope.graph.nodes.get(link.source)
+    if node is None:
+        return f"it is linked to node {clip(link.source)}, which the file does not hold"
+    label = clip(node.title or node.type)
+    if node.mode == MUTED:
+        return f"it is linked to {label!r}, which is muted"
+    if node.mode == BYPASSED:
+        return f"it is linked to {label!r}, which is bypassed and hands on nothing for it"
+    if node.type in GETTERS and _setter(scope, node) is None:
+        return f"it is linked to a {node.type} whose name {clip(str(node.first_value))!r} no SetNode has"
+    return f"it is linked to {label!r}, to which nothing leads that runs"
 
 
 def _setter(scope: Scope, getter: UiNode) -> tuple[Scope, str, int] | None:

@@ -17,6 +17,7 @@ from typing import BinaryIO, cast
 
 from comfy_nb.errors import NotAWorkflow
 from comfy_nb.workflow.names import opening
+from comfy_nb.workflow.packed import is_svg, no_workflow_in, read_avif, read_svg
 from comfy_nb.workflow.values import is_mapping
 
 __all__ = ["read_exif", "read_texts"]
@@ -43,7 +44,8 @@ def read_texts(file: BinaryIO, what: str) -> dict[str, str] | None:
 
     Raises `NotAWorkflow` for a file that is cut off or damaged, and for a video or sound when PyAV is missing.
     """
-    head = file.read(16)
+    start = file.read(1000)
+    head = start[:16]
     file.seek(0)
     try:
         if head.startswith(b"\x89PNG\r\n\x1a\n"):
@@ -56,6 +58,13 @@ def read_texts(file: BinaryIO, what: str) -> dict[str, str] | None:
             return _wanted(_glb(file))
         if 2 < int.from_bytes(head[:8], "little") < MAX_TEXT and head[8:9] == b"{":
             return _wanted(_safetensors(file))
+        if is_svg(start):
+            return _wanted(read_svg(file, what))
+        if head[4:12] in (b"ftypavif", b"ftypavis", b"ftypheic", b"ftypmif1"):
+            exif = read_avif(file, what)
+            return {} if exif is None else _wanted(read_exif(exif))
+        if (error := no_workflow_in(head, what)) is not None:
+            raise error
         for kind, (at, magic) in _MEDIA.items():
             if head[at:].startswith(magic) or (
                 kind.startswith("MP3") and head[:2] in (b"\xff\xfb", b"\xff\xf3")

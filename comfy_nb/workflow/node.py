@@ -12,6 +12,7 @@ from comfy_nb.workflow.classes import NodeClass
 from comfy_nb.workflow.describe import node_line
 from comfy_nb.workflow.names import Names, clip
 from comfy_nb.workflow.pictures import Upload, as_upload
+from comfy_nb.workflow.silence import without
 from comfy_nb.workflow.sources import Lookup
 from comfy_nb.workflow.values import (
     RANDOM,
@@ -31,8 +32,8 @@ class Node:
     """One node of a workflow. Its inputs are read and set by name.
 
     `node["mode.steps"]` always works. `node.steps` is the same for names that are Python names and not the
-    node's own: id, title, class_type, inputs, add_input. An input that is linked reads as a `Link`;
-    setting it to a value cuts the link. To link, set a node (its first output), or a pair such as `(node, 1)`
+    node's own: id, title, class_type, inputs, add_input, mute, bypass, restore. An input that is linked reads as a
+    `Link`; setting it to a value cuts the link. To link, set a node (its first output), or a pair such as `(node, 1)`
     or `("4", 1)`. Set to a PIL image, a NumPy array, bytes or a path object, an input that names a file gets
     one that is uploaded when the job starts; set to `comfy_nb.RANDOM`, a seed is drawn for each job.
     """
@@ -71,6 +72,22 @@ class Node:
         Only the server knows which inputs a class has; it ignores those that it does not know.
         """
         self._graph.put(self._id, name, self._graph.prepare(self._id, name, value))
+
+    def mute(self) -> None:
+        """Keeps the node, and the links from it, out of what is sent, until `restore()`."""
+        self._graph.silenced[self._id] = "muted"
+
+    def bypass(self) -> None:
+        """Sends the workflow as if what comes into the node went past it, until `restore()`.
+
+        Each link from it becomes the link that comes into its input of the same type, the first of several; where
+        there is none, it is gone.
+        """
+        self._graph.silenced[self._id] = "bypassed"
+
+    def restore(self) -> None:
+        """Undoes `mute()` or `bypass()`."""
+        self._graph.silenced.pop(self._id, None)
 
     def __getitem__(self, name: str) -> Any:
         """What an input holds. Raises `UnknownInput`."""
@@ -149,9 +166,15 @@ class Graph:
         self.prompt = prompt
         self.names = Names(prompt)
         self.uploads: dict[str, bytes] = {}
+        self.silenced: dict[str, str] = {}
+        """Nodes that are "muted" or "bypassed"."""
         self.classes: Mapping[
             str, NodeClass
         ] = {}  # those of the server that it was loaded by, if there was one
+
+    def running(self) -> Prompt:
+        """The prompt without the nodes that are muted or bypassed."""
+        return without(self.prompt, self.silenced, self.classes) if self.silenced else self.prompt
 
     def prepare(self, node_id: str, input_name: str, value: object) -> Prepared:
         """A value as the API format writes it, links included; a picture or file as the name it will have."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 from comfy_nb.workflow.values import Json, Prompt, read_link, read_value
 
@@ -16,11 +16,12 @@ __all__ = ["Place", "Places", "brought_up_to_date"]
 
 
 class Place(NamedTuple):
-    """The entry `at` of `widgets_values` of the root's node `node_id`, which became `value`."""
+    """The entry `at` of `widgets_values` of the root's node `node_id`, which became `value`; `widget` is its name."""
 
     node_id: str
-    at: int
+    at: int | str
     value: Json
+    widget: str = ""
 
 
 Places = dict[tuple[str, str], Place]
@@ -33,7 +34,12 @@ def brought_up_to_date(ui: Mapping[str, Any], places: Places, prompt: Prompt) ->
     nodes = {str(node["id"]): node for node in fresh["nodes"]}
     for (node_id, name), place in places.items():
         value = prompt[node_id]["inputs"].get(name, place.value) if node_id in prompt else place.value
-        values = nodes[place.node_id].get("widgets_values")
-        if value != place.value and read_link(value) is None and isinstance(values, list):
-            values[place.at] = read_value(value)
+        node = nodes.get(place.node_id)
+        if node is None or value == place.value or read_link(value) is not None:
+            continue
+        values, named = node.get("widgets_values"), node.get("widgets_values_named")
+        if (isinstance(place.at, int) and isinstance(values, list)) or isinstance(values, dict):
+            cast("dict[int | str, object]", values)[place.at] = read_value(value)
+        if isinstance(named, dict) and place.widget in named:
+            named[place.widget] = read_value(value)
     return fresh

@@ -18,7 +18,8 @@ from typing import Any, BinaryIO, Protocol, cast, runtime_checkable
 
 from comfy_nb.errors import NotAWorkflow, WorkflowError
 from comfy_nb.workflow.metadata import WANTED, read_exif, read_texts
-from comfy_nb.workflow.names import clip, opening
+from comfy_nb.workflow.names import clip, listing, opening
+from comfy_nb.workflow.packed import unpacked, unzipped
 from comfy_nb.workflow.ui import is_ui
 from comfy_nb.workflow.values import ApiNode, Json, Prompt, as_json, is_mapping, read_link
 
@@ -29,6 +30,9 @@ MAX_BYTES = 64 * 1024 * 1024
 
 MAX_VALUES = 2_000_000
 """The most values in one JSON text: small ones take fifty times their text in memory, and seconds to make."""
+
+MAX_PACKED = 2
+"""How deep archives may stand in each other."""
 
 MAX_PATH = 4096
 """A text longer than this is JSON, not a path."""
@@ -104,7 +108,7 @@ def _is_prompt(source: str) -> bool:
 
 def _is_json_text(source: str) -> bool:
     start = source.lstrip("\ufeff \t\r\n")[:1]
-    return start in ("", "{", "[") or "\n" in source or len(source) > MAX_PATH
+    return start in ("", "{", "[", '"') or "\n" in source or len(source) > MAX_PATH
 
 
 def _from_path(path: Path) -> Loaded:
@@ -125,12 +129,42 @@ def _from_path(path: Path) -> Loaded:
         raise NotAWorkflow(f"{shown} cannot be read: {str(error).rstrip('.')}.") from error
 
 
-def _from_file(file: BinaryIO, name: str, what: str) -> Loaded:
+def _from_file(file: BinaryIO, name: str, what: str, depth: int = 0) -> Loaded:
+    head = file.read(4)
+    file.seek(0)
+    if head.startswith((b"\x1f\x8b", b"PK\x03\x04", b"PK\x05\x06")):
+        if depth == MAX_PACKED:
+            raise NotAWorkflow(
+                f"{opening(what)} is an archive in archives, which nobody saves a workflow in."
+            )
+        if head.startswith(b"\x1f\x8b"):
+            return _from_file(io.BytesIO(unpacked(file, what)), name, what, depth + 1)
+        return _from_archive(file, what, depth + 1)
     texts = read_texts(file, what)
     if texts is not None:
         return _from_texts(texts, name, what)
     file.seek(0)
     return _from_data(_parse(file.read(MAX_BYTES + 1), what), name, what)
+
+
+def _from_archive(file: BinaryIO, what: str, depth: int) -> Loaded:
+    """The one workflow in a zip archive."""
+    found: dict[str, Loaded] = {}
+    faults: list[NotAWorkflow] = []
+    for member, data in unzipped(file, what):
+        try:
+            loaded = _from_file(io.BytesIO(data), Path(member).stem, f"{clip(member)} in {what}", depth)
+        except NotAWorkflow as error:
+            faults.append(error)
+        else:
+            found[member] = loaded
+    if len(found) > 1:
+        raise NotAWorkflow(
+            f"{opening(what)} holds {len(found)} workflows; take one out of it: {listing(found)}."
+        )
+    for loaded in found.values():
+        return loaded
+    raise faults[0]
 
 
 def _from_texts(texts: Mapping[str, str], name: str, what: str) -> Loaded:
@@ -173,9 +207,13 @@ def _image_texts(info: Mapping[object, object]) -> dict[str, str]:
 
 
 def _from_data(data: object, name: str, what: str) -> Loaded:
+    if isinstance(data, str) and data.lstrip()[:1] == "{":  # JSON that was written as a text of JSON
+        return _from_data(_parse(data.encode(errors="surrogatepass"), f"the text in {what}"), name, what)
     if is_mapping(data):
         if (prompt := data.get("prompt")) is not None and not _is_node(prompt):
             return _from_record(data, prompt, name, what)
+        if isinstance(text := data.get("workflow"), str) and text.lstrip()[:1] == "{":
+            return _from_data(text, name, f'the "workflow" of {what}')
         if is_mapping(inner := data.get("workflow")) and not _is_node(inner):  # one job of /api/jobs
             return _from_data(cast("object", inner), name, f'the "workflow" of {what}')
         if len(data) == 1 and is_mapping(entry := next(iter(data.values()))) and "prompt" in entry:
@@ -192,6 +230,8 @@ def _from_data(data: object, name: str, what: str) -> Loaded:
 
 def _from_record(data: Mapping[object, object], prompt: object, name: str, what: str) -> Loaded:
     """A saved POST body, or an entry of the queue or history, `[number, id, prompt, extra_data, outputs]`."""
+    if isinstance(prompt, str) and prompt.lstrip()[:1] == "{":
+        prompt = _parse(prompt.encode(errors="surrogatepass"), f'the "prompt" of {what}')
     extra: object = data.get("extra_data")
     if isinstance(prompt, list):
         match cast("list[object]", prompt):

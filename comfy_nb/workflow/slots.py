@@ -8,9 +8,10 @@ special case by class names the rule that it carries out.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from comfy_nb.workflow.classes import InputSpec, NodeClass
+from comfy_nb.workflow.pages import added_by_page
 from comfy_nb.workflow.ui import UiNode, UiSlot
 from comfy_nb.workflow.values import is_mapping
 
@@ -48,8 +49,10 @@ class Slot:
     """Whether a link could come in."""
     is_dynamic_prompt: bool = False
     """Whether the front end takes its text for a dynamic prompt, "{a|b}"."""
-    home: int = -1
-    """Where its value stands in `widgets_values`; -1 if it does not."""
+    home: int | str = -1
+    """Where its value stands in `widgets_values`: the number or the name; -1 if it does not."""
+    control: str = ""
+    """What the page does with it after each run: "randomize", "increment" or "decrement"."""
     group: str = ""
     """Of a match-type input: the inputs and outputs of one group take on one type."""
 
@@ -68,51 +71,112 @@ class Layout:
     """Widgets for which the file has no value: it is older than they are. They have their defaults."""
     surplus: tuple[object, ...] = ()
     """Values that no widget took, without those that the front end keeps for its own use."""
+    lost: tuple[str, ...] = ()
+    """Names, or types, of values with a structure that no widget took: a pack's page knows what they mean."""
+    emptied: tuple[str, ...] = ()
+    """Widgets for which the file has null, where only a value makes sense. They have their defaults."""
+    by_name: bool = False
+    """Whether the values were given out by the names of the node's inputs, as their order is not the class's."""
+
+
+CONTROLS = ("fixed", "increment", "decrement", "randomize", "increment-wrap")
+_CONTROL_NAMES = ("control_after_generate", "control_filter_list", "control_before_generate")
+_NO_INPUT = (None, "", "image", "video", "audio", "refresh", *CONTROLS)
+"""Values that mean nothing to a server: nothing at all, the texts of buttons, and what the page does after a run."""
 
 
 class _Values:
     """`widgets_values` being handed out, widget by widget."""
 
-    def __init__(self, node: UiNode, node_class: NodeClass) -> None:
-        self._by_name = node.values if isinstance(node.values, Mapping) else None
-        self._rest = [] if isinstance(node.values, Mapping) else _without_forced(node.values, node_class)
-        self._moved = len(self._rest) != len(node.values)
+    def __init__(
+        self, node: UiNode, node_class: NodeClass, named: Mapping[object, object] | None = None
+    ) -> None:
+        values = node.values
+        self._by_name = named or (values if isinstance(values, Mapping) else node.named)
+        self._is_object = isinstance(values, Mapping)
+        self._rest = [] if isinstance(values, Mapping) else _without_forced(values, node_class)
+        self._moved = len(self._rest) != len(values)
+        # Newer files hold the values twice, in one order.
+        names = [] if self._by_name is None or self._is_object else list(self._by_name)
+        self._order = {name: at for at, name in enumerate(names)} if len(names) == len(values) else {}
+        self._used: set[object] = set()
         self._next = 0
-        self.home = -1  # where the value that was taken last stands in the file
+        self.home: int | str = -1  # where the value that was taken last stands in the file
+        self.control = ""
         self.defaulted: list[str] = []
+        self.emptied: list[str] = []
 
     def take(self, name: str, default: object, controls: int = 0) -> object:
         """The value of a widget; `default` if the file has none (it may be older than the input)."""
         at = self._next
         self._next += 1 + controls
-        self.home = at if at < len(self._rest) and not self._moved else -1
-        if self._by_name is not None and name in self._by_name:
-            return self._by_name[name]
-        if self._by_name is None and at < len(self._rest):
-            return self._rest[at]
+        self.control = ""
+        if self._by_name is not None:
+            self.home = name if self._is_object else self._order.get(name, -1)
+            self._used.update((name, *(control for control in _CONTROL_NAMES if controls)))
+            if controls:
+                self._note_control(self._by_name.get("control_after_generate"))
+            if name in self._by_name:
+                return self._by_name[name]
+        else:
+            self.home = at if at < len(self._rest) and not self._moved else -1
+            if controls and at + 1 < len(self._rest):
+                self._note_control(self._rest[at + 1])
+            if at < len(self._rest):
+                return self._rest[at]
+        self.home = -1
         self.defaulted.append(name)
         return default
 
-    def surplus(self) -> tuple[object, ...]:
-        """What is left, without empty entries and the upload button's text."""
-        return tuple(value for value in self._rest[self._next :] if value not in (None, "", False, "image"))
+    def _note_control(self, word: object) -> None:
+        self.control = word if isinstance(word, str) and word in CONTROLS[1:] else ""
+
+    @property
+    def left(self) -> int:
+        """How many values are left."""
+        if self._by_name is not None:
+            return len(self._by_name.keys() - self._used)
+        return max(len(self._rest) - self._next, 0)
+
+    def rest(self) -> dict[object, object]:
+        """What no widget took, by its name, or its place in the list."""
+        if self._by_name is not None:
+            return {name: value for name, value in self._by_name.items() if name not in self._used}
+        return dict(enumerate(self._rest[self._next :], self._next))
 
 
-def lay_out(node: UiNode, node_class: NodeClass) -> Layout:
-    """The inputs of a node in the front end's order: sockets, widgets, then what only the file knows."""
-    values = _Values(node, node_class)
+def lay_out(
+    node: UiNode,
+    node_class: NodeClass,
+    made: frozenset[str] | None = None,
+    named: Mapping[object, object] | None = None,
+) -> Layout:
+    """The inputs of a node in the front end's order: sockets, widgets, then what only the file knows.
+
+    `made` are the types of all outputs that are known, `named` the values by name where the file's order is wrong.
+    """
+    values = _Values(node, node_class, named)
     saved = {slot.name: slot for slot in node.inputs}
+    drawn = _drawn(node, node_class, made, saved)
     sockets = [
-        slot for spec in node_class.inputs if not spec.is_widget for slot in _sockets(spec, spec.name, saved)
+        slot
+        for spec in node_class.inputs
+        if not spec.is_widget and spec.name not in drawn
+        for slot in _sockets(spec, spec.name, saved)
     ]
     widgets = [
         slot
         for spec in node_class.inputs
-        if spec.is_widget
+        if spec.is_widget or spec.name in drawn
         for slot in _widgets(spec, spec.name, values, saved, node_class)
     ]
     widgets += _added(node, values, widgets[0].value if widgets else MISSING)
     known = {slot.name for slot in (*sockets, *widgets)}
+    left = values.rest()
+    page = added_by_page(node, node_class, left, known)
+    for name, value, home in page.inputs:
+        widgets.append(Slot(name, "*", saved[name].link if name in saved else None, value, home=home))
+        known.add(name)
     dynamic = tuple(f"{spec.name}." for spec in node_class.inputs if spec.type == "COMFY_DYNAMICCOMBO_V3")
     # A dynamic combo drops the inputs of what is not chosen; all others that the file has are kept.
     rest = [
@@ -120,9 +184,84 @@ def lay_out(node: UiNode, node_class: NodeClass) -> Layout:
         for slot in saved.values()
         if slot.name not in known and not slot.name.startswith(dynamic)
     ]
-    # A node without widgets may hold what the front end shows on it, such as the size of a picture.
-    surplus = values.surplus() if widgets else ()
-    return Layout([*sockets, *widgets, *rest], tuple(values.defaulted), surplus)
+    surplus = tuple(
+        value
+        for name, value in left.items()
+        if name not in page.taken and name not in _CONTROL_NAMES and not _means_nothing(value)
+    )
+    lost = tuple(
+        str(name) if isinstance(name, str) else f"a {type(value).__name__}"
+        for name, value in left.items()
+        if node_class.is_custom and name not in page.taken and _has_structure(value)
+    )
+    slots, emptied = _filled([*sockets, *widgets, *rest], node_class)
+    layout = Layout(slots, tuple(values.defaulted), surplus, lost, emptied, by_name=named is not None)
+    # A name is a better guide than the order, but the order is what the front end goes by, so it comes first.
+    if (
+        named is None
+        and node.named is None
+        and next(misfits(layout), None)
+        and (names := _names_of_values(node))
+    ):
+        other = lay_out(node, node_class, made, names)
+        return layout if next(misfits(other), None) else other
+    return layout
+
+
+def _means_nothing(value: object) -> bool:
+    return any(value is nothing or (isinstance(value, str) and value == nothing) for nothing in _NO_INPUT)
+
+
+def _has_structure(value: object) -> bool:
+    return isinstance(value, dict | list) and value not in ({}, [])
+
+
+def _filled(slots: list[Slot], node_class: NodeClass) -> tuple[list[Slot], tuple[str, ...]]:
+    """Widgets for numbers with null for a value get their default: no server takes null for a number."""
+    emptied: list[str] = []
+    for index, slot in enumerate(slots):
+        if slot.value is None and slot.type in ("INT", "FLOAT", "BOOLEAN"):
+            spec = node_class.input(slot.name)
+            slots[index] = replace(slot, value=spec.default if spec else UNDEFINED)
+            emptied.append(slot.name)
+    return slots, tuple(emptied)
+
+
+def _drawn(
+    node: UiNode, node_class: NodeClass, made: frozenset[str] | None, saved: Mapping[str, UiSlot]
+) -> set[str]:
+    """The inputs of kinds that are not known here and that are widgets: no link is of such a type.
+
+    Where not all classes are known, the file tells: every socket of a node is among its inputs.
+    """
+    found: set[str] = set()
+    for spec in node_class.inputs:
+        if spec.is_unknown_kind:
+            slot = saved.get(spec.name)
+            if slot is not None:
+                is_widget = slot.widget is not None
+            else:
+                is_widget = made is not None and spec.type.upper() not in made and len(node.values) > 0
+            if is_widget:
+                found.add(spec.name)
+    return found
+
+
+def _names_of_values(node: UiNode) -> dict[object, object]:
+    """The values by the names of the widgets among the node's inputs, which stood in the order of the values."""
+    values = node.values if isinstance(node.values, list) else []
+    names = [slot.widget for slot in node.inputs if slot.widget]
+    found: dict[object, object] = {}
+    at = 0
+    for name in names:
+        if at >= len(values):
+            return {}
+        found[name] = values[at]
+        at += 1
+        if at < len(values) and values[at] in CONTROLS and len(values) - at > len(names) - len(found):
+            found.setdefault("control_after_generate", values[at])
+            at += 1
+    return found if len(found) > 1 and all(_means_nothing(value) for value in values[at:]) else {}
 
 
 def misfits(layout: Layout) -> Iterator[Slot]:
@@ -177,6 +316,9 @@ def _widgets(
     if spec.type == "LOAD_3D" and node_class.input("model_file") is not None:
         for button, text in _BUTTONS_3D.items():
             yield Slot(button, "BUTTON", None, values.take(button, text), is_socket=False)
+    if spec.type == "COMFY_DYNAMICGROUP_V3":
+        yield from _rows(spec, name, values, saved, node_class)
+        return
     controls = _controls(spec, name)
     if (
         spec.type == "IMAGECOMPARE"
@@ -193,15 +335,35 @@ def _widgets(
         is_socket=not spec.options.get("socketless"),
         is_dynamic_prompt=spec.type == "STRING" and spec.options.get("dynamicPrompts") is True,
         home=values.home if spec.type != "IMAGECOMPARE" else -1,
+        control=values.control if controls else "",
     )
     yield from _refresh_button(spec, values)
     # §9.3: "dynamic combos add widgets depending on the value chosen".
     for inner in spec.branch(value):
-        inner_name = f"{name}.{inner.name}"
-        if inner.is_widget:
-            yield from _widgets(inner, inner_name, values, saved, node_class)
-        else:
-            yield from _sockets(inner, inner_name, saved)
+        yield from _inner(inner, f"{name}.{inner.name}", values, saved, node_class)
+    for more in spec.added(value):
+        yield from _inner(more, more.name, values, saved, node_class)
+
+
+def _rows(
+    spec: InputSpec, name: str, values: _Values, saved: Mapping[str, UiSlot], node_class: NodeClass
+) -> Iterator[Slot]:
+    """A dynamic group: how many rows there are, which is not sent, and then their fields, "name.0.field"."""
+    low, most = spec.rows
+    count = values.take(name, low)
+    fields = spec.row()
+    for number in range(max(low, min(count, most)) if isinstance(count, int) else low):
+        for inner in fields:
+            yield from _inner(inner, f"{name}.{number}.{inner.name}", values, saved, node_class)
+
+
+def _inner(
+    spec: InputSpec, name: str, values: _Values, saved: Mapping[str, UiSlot], node_class: NodeClass
+) -> Iterator[Slot]:
+    if spec.is_widget:
+        yield from _widgets(spec, name, values, saved, node_class)
+    else:
+        yield from _sockets(spec, name, saved)
 
 
 def _refresh_button(spec: InputSpec, values: _Values) -> Iterator[Slot]:

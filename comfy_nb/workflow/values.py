@@ -65,6 +65,11 @@ def drawn(value: Json) -> Json:
     return secrets.randbelow(SEEDS) if value is RANDOM else value
 
 
+def is_seed(input_name: str) -> bool:
+    """Whether an input's name says that it is a seed, also of a sub-graph or a row."""
+    return input_name.rpartition(".")[2] in ("seed", "noise_seed")
+
+
 def is_mapping(value: object) -> TypeGuard[Mapping[object, object]]:
     """Whether the value is a mapping, its content still unknown."""
     return isinstance(value, Mapping)

@@ -10,6 +10,7 @@ import pytest
 from comfy_nb import failures
 from comfy_nb.errors import ConnectionFailed, Problem
 from comfy_nb.failures import MAX_DETAIL, MAX_LINE, left_out, rejection, unreachable, verdict
+from comfy_nb.wire.messages import ExecutionError
 from comfy_nb.wire.records import PromptAccepted, PromptRejected, parse_history, parse_prompt_reply
 from comfy_nb.workflow.plan import Plan, make_plan
 from tests.traces.reader import VERSIONS, Trace, read
@@ -48,7 +49,7 @@ SAID = [
         " (allowed: tiny.safetensors)"
     ),
     "KSampler (node 3), input 'seed': it is required and missing",
-    "NoSuchNode (node 3): Node 'NoSuchNode' not found. The custom node may not be installed.",
+    "NoSuchNode (node 3): the server has no class 'NoSuchNode'",
     "Prompt has no outputs",
     "KSampler (node 3), input 'steps': \"many\" is of the wrong type (allowed: 1 to 10000)",
     "KSampler (node 3), input 'steps': 0 is too small (allowed: 1 to 10000)",
@@ -235,7 +236,7 @@ STEPS = ["INT", {"default": 20, "min": 1, "max": 10000}]
         (
             rejected({"type": "missing_node_type", "message": "Node 'My Nope' not found.", "details": "Node ID '#1'",
                       "extra_info": {"node_id": "1", "class_type": "NopeNode", "node_title": "My Nope"}}),
-            "NopeNode (node 1): Node 'My Nope' not found.",
+            "NopeNode (node 1): the server has no class 'NopeNode'",
         ),
         (rejected({"type": "", "message": "", "details": ""}), "The server gave no reason."),
     ],
@@ -368,3 +369,22 @@ def test_a_server_that_cannot_be_reached() -> None:
     failure = unreachable(ConnectionFailed("No ComfyUI at 127.0.0.1:1."))
     assert (failure.kind, failure.title) == ("unreachable", "No ComfyUI at 127.0.0.1:1.")
     assert failure.problems == (Problem("No ComfyUI at 127.0.0.1:1."),)
+
+
+@pytest.mark.parametrize(
+    ("kind", "message", "shown"),
+    [
+        ("KeyError", "'workflow'", "KeyError: 'workflow'"),
+        ("RuntimeError", "boom", "RuntimeError: boom"),
+        (
+            "RuntimeError",
+            "The sampler failed:\n\n  too many channels\nand more",
+            "The sampler failed: too many channels",
+        ),
+        ("ValueError", "a plain sentence\nand more", "a plain sentence"),
+        ("torch.OutOfMemoryError", "", "OutOfMemoryError"),
+    ],
+)
+def test_what_an_exception_says(kind: str, message: str, shown: str) -> None:
+    error = ExecutionError("p", "3", "KSampler", kind, message, (), (), None, {})
+    assert failures._raised(error) == shown

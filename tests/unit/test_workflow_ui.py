@@ -383,7 +383,28 @@ HOSTILE = {
         "contains itself",
     ),
     "doubling sub-graphs": (doubling(40), "more than 20,000 nodes once"),
-    "duplicate ids": (Builder().node(1, "Note").node(1, "Note").graph(), "node '1' is there twice"),
+    "duplicate ids": (
+        {"nodes": [{"id": 1, "type": "Note"}] * 20_000, "last_node_id": 5},
+        "holds no node that would run",
+    ),
+    "group nodes in each other": (
+        Builder(extra={"groupNodes": {"G": {"nodes": [{"type": "workflow>G"}], "links": []}}})
+        .node(1, "workflow>G")
+        .graph(),
+        "contains itself",
+    ),
+    "doubling group nodes": (
+        Builder(
+            extra={
+                "groupNodes": {
+                    f"G{n}": {"nodes": [{"type": f"workflow>G{n + 1}"}] * 2, "links": []} for n in range(40)
+                }
+            }
+        )
+        .node(1, "workflow>G0")
+        .graph(),
+        "more than 20,000 nodes once",
+    ),
     "too many nodes": (
         {"nodes": [{"id": n, "type": "Note"} for n in range(20_001)]},
         "20,001 nodes; the most",
@@ -409,7 +430,9 @@ def test_a_hostile_file_is_one_sentence_in_bounded_time(name):
     graph, sentence = HOSTILE[name]
     start = time.process_time()
     if sentence is None:
-        assert Workflow.load(graph, object_info=read("object_info"))["1"].width is None
+        wf = Workflow.load(graph, object_info=read("object_info"))
+        assert wf["1"].width == 512
+        assert "null for 'width'; the default was taken" in str(wf.notes)
     else:
         with pytest.raises(NotAWorkflow) as caught:
             Workflow.load(graph, object_info=read("object_info"))
