@@ -18,7 +18,6 @@ from comfy_nb.client.prompt import Prompt
 from comfy_nb.client.socket import MAX_MESSAGE
 from comfy_nb.errors import ConnectionFailed, ServerError
 from comfy_nb.events import Vanished
-from comfy_nb.failures import conceal
 from comfy_nb.job import Job
 from comfy_nb.kernel.pump import check_kernel
 from comfy_nb.workflow.check import Problems
@@ -64,6 +63,8 @@ class Comfy:
         self._open_jobs: dict[str, Job] = {}
         self._finished: deque[Job] = deque(maxlen=KEPT_JOBS)
         self._closed = False
+        if comfy_key:
+            address.veil.add([comfy_key])
         self._client = Client(address, self.loop, max_message=max_message)
         try:
             self.loop.wait(self._client.open(), "connect()", OPEN_TIMEOUT)
@@ -73,7 +74,6 @@ class Comfy:
                 "it may be very busy, or no ComfyUI."
             ) from None
         if comfy_key:
-            conceal([comfy_key])
             self._warn_of_the_queue()
         offer(self._classes)
 

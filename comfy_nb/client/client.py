@@ -155,7 +155,7 @@ class Client:
             raise JobLost(
                 f"{prompt_id!r} is no id of a job: it looks like {str(uuid.uuid4())!r}.", job_id=prompt_id
             )
-        queue = await self._http.queue()
+        queue = await self._http.whole_queue()
         found = next((item for item in (*queue.running, *queue.pending) if item.prompt_id == prompt_id), None)
         outputs = found.outputs_to_execute if found else ()
         entry = found or await self._http.history(prompt_id)
@@ -179,7 +179,7 @@ class Client:
 
     async def everybody(self, ended: int) -> tuple[Queue, tuple[HistoryEntry, ...]]:
         """The queue and the last `ended` prompts that ended, whoever sent them."""
-        return await self._http.queue(), await self._http.last_history(ended)
+        return await self._http.whole_queue(), await self._http.last_history(ended)
 
     async def stop_foreign(self, prompt_id: str) -> None:
         """Ask the server to stop a prompt that is not ours, and no other. Raises `ServerError` if it cannot."""

@@ -8,12 +8,14 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import time
+from dataclasses import replace
 
 from comfy_nb import events as ev
 from comfy_nb.client.exchange import Unavailable
 from comfy_nb.client.http import Http
 from comfy_nb.client.loop import Loop
 from comfy_nb.client.prompt import Prompt, Result, keys_of
+from comfy_nb.client.veil import Veil
 from comfy_nb.errors import ComfyError, ConnectionFailed
 from comfy_nb.store import Blob, get_store
 from comfy_nb.wire.messages import PreviewImage, PreviewWithMetadata
@@ -48,8 +50,11 @@ async def collect(
                 if patience is None:
                     continue
                 blob, problem = None, str(error)
-                prompt.feed(ev.Warned(f"The result {file.filename!r} could not be fetched: {problem}"))
-            prompt.add(key, _file(prompt, output, file, blob, problem))
+                prompt.feed(
+                    ev.Warned(f"The result {http.veil.text(file.filename)!r} could not be fetched: {problem}")
+                )
+            result = _file(prompt, output, file, http.veil)
+            prompt.add(key, replace(result, blob=blob, problem=problem))
 
 
 def is_output_frame(prompt: Prompt, message: PreviewImage | PreviewWithMetadata) -> bool:
@@ -82,17 +87,15 @@ def _text(prompt: Prompt, output: NodeOutput, place: int) -> Result:
     return Result(len(prompt.results), output.node_id, display, "", "text/plain", "text", False, text=text)
 
 
-def _file(prompt: Prompt, output: NodeOutput, file: FileRef, blob: Blob | None, problem: str) -> Result:
+def _file(prompt: Prompt, output: NodeOutput, file: FileRef, veil: Veil) -> Result:
     return Result(
         index=len(prompt.results),
         node_id=output.node_id,
         display_id=prompt.shown(output.display_node),
-        name=file.filename,
-        media_type=file.media_type,
+        name=veil.text(file.filename),
+        media_type=veil.text(file.media_type),
         kind=file.kind,
         saved=file.type == "output",
-        blob=blob,
-        problem=problem,
     )
 
 
