@@ -199,7 +199,8 @@ class Http:
         status, raw = await self._send("GET", route, query=query)
         if status != OK:
             kind = Unavailable if status in NOT_NOW else ServerError
-            raise kind(f"{self.address.display} answered GET {route} with HTTP {status}.")
+            away = ", which sends us elsewhere" if 300 <= status < 400 else ""
+            raise kind(f"{self.address.display} answered GET {route} with HTTP {status}{away}.")
         return await self._loads(raw)
 
     async def _probe_json(self, route: str) -> tuple[int, Json]:
@@ -245,7 +246,15 @@ class Http:
         try:
             return await self._loop.work(loads, raw) if len(raw) > BIG_JSON else loads(raw)
         except ValueError:
-            raise ServerError(f"{self.address.display} sent something that is not JSON.") from None
+            raise ServerError(
+                f"{self.address.display} sent something that is not JSON{self._start(raw)}."
+            ) from None
+
+    def _start(self, raw: bytes) -> str:
+        """What somebody who looks for the cause wants to see of it."""
+        words = " ".join(self.veil.text(raw[:2000].decode(errors="replace")).split())
+        shown = "".join(c for c in words if c.isprintable())[:60]
+        return f" (it begins with {shown!r})" if shown else " (it is empty)"
 
     async def _dumps(self, body: dict[str, Any]) -> bytes:
         return (await self._loop.work(json.dumps, body, allow_nan=False)).encode()

@@ -10,6 +10,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Collection
+from weakref import WeakKeyDictionary
 
 from comfy_nb import events as ev
 from comfy_nb.client.collect import collect
@@ -24,6 +25,9 @@ from comfy_nb.wire.records import HistoryEntry, Queue
 __all__ = ["REMOVED", "Reconciler"]
 
 log = logging.getLogger("comfy_nb")
+
+AT_ONCE = 4  # histories asked for at the same time
+TELL_AFTER = 2  # looks in a row that told nothing
 
 REMOVED = "cancelled while it waited in the queue"
 NOT_RUN = "cancelled before it ran"
@@ -44,18 +48,57 @@ class Reconciler:
         self, http: Http, loop: Loop, timing: Timing, finish: Callable[[Prompt, ev.Event], None]
     ) -> None:
         self._http, self._loop, self._timing, self._finish = http, loop, timing, finish
+        self._failures: WeakKeyDictionary[Prompt, int] = (
+            WeakKeyDictionary()
+        )  # looks that told nothing, in a row
 
     async def compare(self, prompts: Collection[Prompt]) -> Queue:
         """Look at the queue, then at the history of those that are not in it. Raises `ComfyError`."""
-        queue = await self._http.queue()
+        try:
+            queue = await self._http.queue()
+        except ComfyError as error:
+            self._unread(prompts, error)
+            raise
+        gone: list[Prompt] = []
         for prompt in prompts:
             position = queue.position(prompt.id)
             if position is None:
-                await self._not_queued(prompt)
+                gone.append(prompt)
             else:
                 _found(prompt)
+                self._failures.pop(prompt, None)
                 prompt.feed(ev.Positioned(position))
+        await self._not_queued_at_all(gone)
         return queue
+
+    async def _not_queued_at_all(self, prompts: Collection[Prompt]) -> None:
+        """Ask about each, some at a time: one whose history cannot be read keeps no other one waiting."""
+        some = asyncio.Semaphore(AT_ONCE)
+        faults: list[ComfyError] = []
+
+        async def ask(prompt: Prompt) -> None:
+            async with some:
+                if any(isinstance(fault, ConnectionFailed) for fault in faults):
+                    return  # the server is away
+                try:
+                    await self._not_queued(prompt)
+                    self._failures.pop(prompt, None)
+                except ComfyError as error:
+                    faults.append(error)
+                    self._unread([prompt], error)
+
+        await asyncio.gather(*map(ask, prompts))
+        for fault in faults[:1]:
+            log.info("comfy_nb: the history of %s: %s", self._http.address.display, fault)
+
+    def _unread(self, prompts: Collection[Prompt], error: ComfyError) -> None:
+        """Say so after the second time: once may be chance, and while the connection is lost that is said already."""
+        for prompt in prompts:
+            if prompt.run.ended or prompt.run.link != "connected":
+                continue
+            times = self._failures[prompt] = self._failures.get(prompt, 0) + 1
+            if times == TELL_AFTER:
+                prompt.feed(ev.Warned(f"What becomes of it cannot be read, and is asked for again: {error}"))
 
     async def settle(self, prompt: Prompt, tries: tuple[float, ...] = (0.0,)) -> bool:
         """Ask the history how a run went; then fetch its outputs, and end it. False if it does not know yet.

@@ -20,6 +20,7 @@ from comfy_nb.client.http import Http
 from comfy_nb.client.line import Line
 from comfy_nb.client.prompt import Prompt
 from comfy_nb.client.timing import Timing
+from comfy_nb.client.turns import Turn, Turns
 from comfy_nb.errors import ComfyError, ConnectionFailed, ServerError
 from comfy_nb.failures import left_out, refusal, rejection, unreachable
 from comfy_nb.snapshot import ordinal
@@ -46,15 +47,15 @@ class Sender:
         """`line` gives the line for new prompts, `finish` ends a prompt, `adopt` lets it go by the server's id."""
         self._http, self._catalog, self._timing = http, catalog, timing
         self._line, self._finish, self._adopt = line, finish, adopt
-        self._turn = asyncio.Lock()  # prompts are queued in the order in which they were submitted
+        self._turns = Turns()  # prompts are queued in the order in which they were submitted
 
     async def send(self, prompt: Prompt, extra_data: dict[str, Any]) -> None:
         """Hand a prompt over; what becomes of it comes as events."""
         deadline = time.monotonic() + self._timing.ready
         try:
-            async with self._turn:
-                if await self._prepared(prompt, deadline):
-                    await self._post_when_possible(prompt, extra_data, deadline)
+            async with self._turns.mine() as turn:
+                if await self._prepared(prompt, deadline, turn):
+                    await self._post_when_possible(prompt, extra_data, deadline, turn)
         except Refused as error:
             self._refuse(prompt, error)
         except (NoAnswer, ServerError) as error:
@@ -75,18 +76,20 @@ class Sender:
     def _refuse(self, prompt: Prompt, error: Exception) -> None:
         self._finish(prompt, ev.Rejected(unreachable(error)))
 
-    async def _prepared(self, prompt: Prompt, deadline: float) -> bool:
+    async def _prepared(self, prompt: Prompt, deadline: float, turn: Turn) -> bool:
         """Upload its files, and look for what the server would refuse. False if it is not to be sent."""
         await self._ready(prompt, deadline)
         if prompt.run.ended:  # cancelled meanwhile
             return False
         try:
             for name, data in prompt.uploads.items():
-                prompt.rename_file(name, await self._http.upload(name, data))
+                with turn.at_most(self._timing.turn):
+                    prompt.rename_file(name, await self._http.upload(name, data))
         except (NoAnswer, ServerError) as error:
             raise ConnectionFailed(f"Nothing was sent, as a file could not be uploaded: {error}") from None
         try:
-            problems = await self._catalog.check(prompt.api) if prompt.checked else None
+            with turn.at_most(self._timing.turn):
+                problems = await self._catalog.check(prompt.api) if prompt.checked else None
         except ComfyError as error:
             log.info("comfy_nb: %s was not checked: %s", prompt.id, error)
             return True
@@ -105,14 +108,17 @@ class Sender:
                 )
         return line
 
-    async def _post_when_possible(self, prompt: Prompt, extra_data: dict[str, Any], deadline: float) -> None:
+    async def _post_when_possible(
+        self, prompt: Prompt, extra_data: dict[str, Any], deadline: float, turn: Turn
+    ) -> None:
         pause = self._timing.first_retry
         for attempt in itertools.count(2):  # the next one
             line = await self._ready(prompt, deadline)
             if prompt.run.ended:
                 return
             try:
-                await self._post(line, prompt, extra_data)
+                with turn.at_most(self._timing.turn):
+                    await self._post(line, prompt, extra_data)
             except ConnectionFailed as error:
                 if isinstance(error, NoAnswer) or time.monotonic() + pause > deadline:
                     raise
