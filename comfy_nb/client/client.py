@@ -316,6 +316,12 @@ class Client:
             if self._stopper.due(prompt):
                 self._start(self._stopper.stop(prompt), "interrupt")
         for line in self._lines:
+            if line.note_deafness():
+                log.info(
+                    "comfy_nb: jobs are taken, and nothing is heard by the websocket of %s",
+                    self.address.display,
+                )
+                self._start(line.socket.renew(), "renew")
             running = next((p for p in line.prompts.values() if queue.position(p.id) == 0), None)
             if running is not None and line.note_silence(running):
                 log.info("comfy_nb: %s runs, and nothing is heard of it", running.id)
@@ -328,7 +334,10 @@ class Client:
             return self._timing.again
         away = any(not line.socket.is_open for line in self._lines)
         unclear = away or any(p.stop_asked or p.run.finishing for p in prompts)
-        return self._timing.doubt if unclear else self._timing.watch
+        if unclear:
+            return self._timing.doubt
+        dues = [line.look_due(self._looked_at) - self._looked_at for line in self._lines if line.prompts]
+        return min([self._timing.watch, *dues])
 
     async def _watch(self) -> None:
         while True:

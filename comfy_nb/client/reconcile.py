@@ -14,6 +14,7 @@ from weakref import WeakKeyDictionary
 
 from comfy_nb import events as ev
 from comfy_nb.client.collect import collect
+from comfy_nb.client.exchange import Unavailable
 from comfy_nb.client.http import Http
 from comfy_nb.client.loop import Loop
 from comfy_nb.client.prompt import Prompt
@@ -29,6 +30,7 @@ log = logging.getLogger("comfy_nb")
 AT_ONCE = 4  # histories asked for at the same time
 TELL_AFTER = 2  # looks in a row that told nothing
 
+UNREAD = "What becomes of it cannot be read, and is asked for again"
 REMOVED = "cancelled while it waited in the queue"
 NOT_RUN = "cancelled before it ran"
 RESTARTED = "the server was restarted, it seems: it knows nothing of it any more, nor of any other job"
@@ -66,7 +68,7 @@ class Reconciler:
                 gone.append(prompt)
             else:
                 _found(prompt)
-                self._failures.pop(prompt, None)
+                self._was_read(prompt)
                 prompt.feed(ev.Positioned(position))
         await self._not_queued_at_all(gone)
         return queue
@@ -82,7 +84,7 @@ class Reconciler:
                     return  # the server is away
                 try:
                     await self._not_queued(prompt)
-                    self._failures.pop(prompt, None)
+                    self._was_read(prompt)
                 except ComfyError as error:
                     faults.append(error)
                     self._unread([prompt], error)
@@ -97,8 +99,15 @@ class Reconciler:
             if prompt.run.ended or prompt.run.link != "connected":
                 continue
             times = self._failures[prompt] = self._failures.get(prompt, 0) + 1
-            if times == TELL_AFTER:
-                prompt.feed(ev.Warned(f"What becomes of it cannot be read, and is asked for again: {error}"))
+            if times >= TELL_AFTER and isinstance(error, ConnectionFailed | Unavailable):  # which may pass
+                prompt.feed(ev.LinkChanged("connected", f"{UNREAD}: {error}"))
+            elif times == TELL_AFTER:
+                prompt.feed(ev.Warned(f"{UNREAD}: {error}"))
+
+    def _was_read(self, prompt: Prompt) -> None:
+        self._failures.pop(prompt, None)
+        if prompt.run.link == "connected" and prompt.run.link_note.startswith(UNREAD):
+            prompt.feed(ev.LinkChanged("connected", ""))
 
     async def settle(self, prompt: Prompt, tries: tuple[float, ...] = (0.0,)) -> bool:
         """Ask the history how a run went; then fetch its outputs, and end it. False if it does not know yet.

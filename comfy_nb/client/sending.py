@@ -141,10 +141,12 @@ class Sender:
         }
         line.prompts[prompt.id] = prompt  # before the POST: messages may come before its reply
         prompt.sent = prompt.posting = True
+        began = time.monotonic()
         reply = await self._http.post_prompt(body)
         if isinstance(reply, PromptRejected):
             self._finish(prompt, ev.Rejected(rejection(reply, prompt.plan)))
         else:
+            line.expect(began)
             self._accepted(line, prompt, reply)
 
     def _accepted(self, line: Line, prompt: Prompt, reply: PromptAccepted) -> None:

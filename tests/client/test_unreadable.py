@@ -118,3 +118,18 @@ def test_a_post_that_is_not_answered_holds_no_other_job_up() -> None:
         assert not first.done()
         script.free = True
         assert len(first.result(LIMIT).images) == 1
+
+
+def test_a_server_that_cannot_answer_now_is_told_until_it_can() -> None:
+    with connected(Frames(count=1000, rate=10)) as (server, comfy):
+        job = comfy.submit(graph())
+        until(lambda: job.status == "running")
+        server.pause()
+        server.faults = Faults(page=Page.text("busy", 503))
+        until(lambda: "cannot be read" in job.snapshot().note and "HTTP 503" in job.snapshot().note)
+        server.faults = Faults()
+        until(lambda: "cannot be read" not in job.snapshot().note)
+        assert warnings_of(job) == ()
+        server.resume()
+        job.interrupt()
+        assert isinstance(job.exception(LIMIT), cn.JobCancelled)
