@@ -15,7 +15,6 @@ from comfy_nb.client.client import Client
 from comfy_nb.client.credentials import Verify, make_headers, queue_tells_accounts
 from comfy_nb.client.socket import MAX_MESSAGE
 from comfy_nb.errors import ConnectionFailed, ServerError
-from comfy_nb.failures import conceal
 from comfy_nb.job import Job
 from comfy_nb.jobs import Jobs, request_of, signature
 from comfy_nb.kernel.pump import check_kernel
@@ -65,6 +64,8 @@ class Comfy:
         self._lock = threading.Lock()
         self._jobs = Jobs(self.loop)
         self._closed = False
+        if comfy_key:
+            address.veil.add([comfy_key])
         self._client = Client(address, self.loop, max_message=max_message)
         try:
             self.loop.wait(self._client.open(), "connect()", OPEN_TIMEOUT)
@@ -74,7 +75,6 @@ class Comfy:
                 "it may be very busy, or no ComfyUI."
             ) from None
         if comfy_key:
-            conceal([comfy_key])
             self._warn_of_the_queue()
         offer(self._classes)
         self._unheld = weakref.finalize(self, _close_unheld, self.loop, self._client)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import importlib.metadata
 import textwrap
 import time
+import uuid
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from itertools import pairwise
@@ -15,13 +17,14 @@ from comfy_nb.client import timing
 from comfy_nb.client.address import Address
 from comfy_nb.client.credentials import queue_tells_accounts
 from comfy_nb.client.http import Http
-from comfy_nb.client.line import new_id
+from comfy_nb.client.line import is_greeting, new_id
 from comfy_nb.client.socket import Socket
 from comfy_nb.client.transport import Transport
 from comfy_nb.errors import ComfyError
 from comfy_nb.loop import Loop, get_loop
 from comfy_nb.wire.fields import loads
-from comfy_nb.wire.records import parse_system_stats
+from comfy_nb.wire.messages import Message
+from comfy_nb.wire.records import PromptAccepted, parse_system_stats
 
 __all__ = ["Finding", "examine"]
 
@@ -32,6 +35,14 @@ UPGRADE = (
     "a proxy must pass websockets on (in nginx: proxy_http_version 1.1, and the headers Upgrade and Connection), and "
     "take the same credentials there"
 )
+DEAF = (
+    "another client that stopped reading may hold up all that ComfyUI sends: close idle pages and kernels, or restart "
+    "it; until then jobs run, and are told by the queue every 2 s"
+)
+TRIAL = {
+    "1": {"class_type": "EmptyImage", "inputs": {"width": 16, "height": 16, "batch_size": 1, "color": 0}},
+    "2": {"class_type": "PreviewImage", "inputs": {"images": ["1", 0]}},
+}
 MANAGER = "unless ComfyUI-Manager, which has a setting of its own, overrides that"
 
 
@@ -74,7 +85,7 @@ async def _examine(address: Address, loop: Loop) -> list[Finding]:
         found.append(_previews(can.version, answer.argv))
         queue = await http.queue()
         found.append(Finding("ok", f"its queue: {len(queue.running)} running, {len(queue.pending)} waiting"))
-        found.append(await _socket(address, loop, can.api))
+        found += await _socket(address, loop, http)
         found.append(_clock(answer))
     except ComfyError as error:
         found.append(Finding("bad", str(error)))
@@ -195,25 +206,56 @@ def _numbers(version: str) -> list[int]:
     return [int(part) for part in parts] if all(part.isdigit() for part in parts) else []
 
 
-async def _socket(address: Address, loop: Loop, api: str) -> Finding:
+async def _socket(address: Address, loop: Loop, http: Http) -> list[Finding]:
     began = time.monotonic()
+    heard = asyncio.Event()
+
+    def hear(message: Message) -> None:
+        if not is_greeting(message):
+            heard.set()
+
     socket = Socket(
         address,
         new_id(),
         loop,
         timing.TIMING,
-        on_message=lambda _message: None,
+        on_message=hear,
         on_link=lambda _link, _note: None,
         on_loss=lambda _clean: None,
         tls=await loop.work(address.ssl_context),
     )
     try:
-        await socket.start(api)
+        await socket.start(http.can.api)
     except ComfyError as error:
-        return Finding("bad", str(error), UPGRADE)
-    seconds = time.monotonic() - began
-    await socket.close()
-    return Finding("ok", f"its websocket opens and speaks, within {seconds:.2f} s")
+        return [Finding("bad", str(error), UPGRADE)]
+    opened = Finding("ok", f"its websocket opens and speaks, within {time.monotonic() - began:.2f} s")
+    try:
+        return [opened, *await _heard(http, socket.client_id, heard)]
+    finally:
+        await socket.close()
+
+
+async def _heard(http: Http, client_id: str, heard: asyncio.Event) -> list[Finding]:
+    """Whether the websocket tells of a job: one of two small nodes, taken out of the queue again."""
+    prompt_id = str(uuid.uuid4())
+    body = {"prompt": TRIAL, "client_id": client_id, "prompt_id": prompt_id, "extra_data": {}}
+    try:
+        heard.clear()
+        reply = await http.post_prompt(body)
+        if not isinstance(reply, PromptAccepted):
+            return []  # it lacks the nodes
+        try:
+            async with asyncio.timeout(timing.TIMING.word):
+                await heard.wait()
+        except TimeoutError:
+            text = f"it took a job, and its websocket said nothing for {timing.TIMING.word:g} s"
+            return [Finding("bad", text, DEAF)]
+        finally:
+            if not await http.cancel(reply.prompt_id):
+                await http.delete_pending(reply.prompt_id)
+    except ComfyError as error:
+        return [Finding("note", f"whether it tells of a job could not be tried: {error}")]
+    return [Finding("ok", "it tells of a job as soon as it has it")]
 
 
 def _clock(answer: _Answer) -> Finding:

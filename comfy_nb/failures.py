@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import json
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 
 from comfy_nb.errors import Problem
 from comfy_nb.events import Failure, Settled
@@ -14,34 +14,15 @@ from comfy_nb.wire.records import HistoryEntry, NodeError, PromptRejected
 from comfy_nb.workflow.plan import Plan
 from comfy_nb.workflow.values import is_seed
 
-__all__ = ["conceal", "left_out", "refusal", "rejection", "unreachable", "verdict"]
+__all__ = ["left_out", "refusal", "rejection", "unreachable", "verdict"]
 
 MAX_LINE = 300  # characters of a server's message in one line for people
 MAX_DETAIL = 20_000  # characters of a traceback
 SHOWN = 3  # names that may have been meant
 CLOSE = 0.6  # how like another a name must be to be one of them, 0 to 1
 
-SHORTEST = (
-    8  # characters of a secret that is looked for in a server's words; shorter ones stand there by chance
-)
-
 _DANGLING = re.compile(r"'(?!inputs'|class_type')([^']+)'")  # a Python KeyError: the node that was looked up
 _UNTOLD = re.compile(r"\(list of length (\d{1,9})\)")  # in place of a list of more than 20
-
-
-_secrets: set[str] = set()
-
-
-def conceal(secrets: Iterable[str]) -> None:
-    """Never show these, of this process's own, should a server quote what it was sent. From any thread."""
-    _secrets.update(secret for secret in secrets if len(secret) >= SHORTEST)
-
-
-def _told(text: str) -> str:
-    """A server's words without what was sent to it in confidence."""
-    for secret in sorted(_secrets, key=len, reverse=True):
-        text = text.replace(secret, "…")
-    return text
 
 
 def rejection(reply: PromptRejected, plan: Plan) -> Failure:
@@ -88,7 +69,7 @@ def _failed(error: ExecutionError | None, plan: Plan, place: Callable[[str], str
         "execution",
         f"{label} failed: {message}",
         (Problem(message, shown, label),),
-        detail=_told("".join(error.traceback))[-MAX_DETAIL:],  # the fault stands last
+        detail="".join(error.traceback)[-MAX_DETAIL:],  # the fault stands last
         exception_type=error.exception_type,
     )
 
@@ -110,7 +91,7 @@ def _problem(error: NodeError, plan: Plan) -> Problem:
     label = _label(error.node_id, error.class_type, plan)
     # An inner fault comes with the name of the input that led to this node: another node's.
     own = "" if error.type == "exception_during_inner_validation" else error.input_name
-    return Problem(_told(_sentence(error, plan)), error.node_id, label, own)
+    return Problem(_sentence(error, plan), error.node_id, label, own)
 
 
 def _sentence(error: NodeError, plan: Plan) -> str:
@@ -187,5 +168,4 @@ def _line(text: str) -> str:
     first = next(lines, "")
     while first.endswith(":") and len(first) < MAX_LINE and (more := next(lines, "")):
         first = f"{first} {more}"
-    first = _told(first)
     return first if len(first) <= MAX_LINE else first[: MAX_LINE - 1] + "…"

@@ -11,6 +11,7 @@ from urllib.parse import SplitResult, parse_qs, quote, unquote, urlencode, urlsp
 from urllib.request import getproxies, proxy_bypass
 
 from comfy_nb.client.credentials import Headers, Verify, basic, hide, make_headers, make_trust
+from comfy_nb.client.veil import Veil
 from comfy_nb.errors import ConnectionFailed
 
 __all__ = ["Address", "can_be_asked"]
@@ -106,7 +107,12 @@ class Address:
 
     def hide(self, text: str) -> str:
         """`text` without any of our secrets in it."""
-        return hide(text, self.headers)
+        return hide(self.headers.veil.text(text), self.headers)
+
+    @property
+    def veil(self) -> Veil:
+        """What this server is told in confidence: it hides that in all that the server says."""
+        return self.headers.veil
 
 
 def _with_own(headers: Mapping[str, str], parts: SplitResult) -> Headers:

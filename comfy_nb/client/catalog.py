@@ -68,7 +68,7 @@ class Catalog:
             problems = await self._loop.work(check, api, classes, names)
             if not problems:
                 break
-        return problems
+        return self._http.veil.record(problems)
 
     async def _fetch_all(self) -> None:
         info = await self._http.object_info()

@@ -152,7 +152,7 @@ class Client:
             raise JobLost(
                 f"{prompt_id!r} is no id of a job: it looks like {str(uuid.uuid4())!r}.", job_id=prompt_id
             )
-        queue = await self._http.queue()
+        queue = await self._http.whole_queue()
         found = next((item for item in (*queue.running, *queue.pending) if item.prompt_id == prompt_id), None)
         outputs = found.outputs_to_execute if found else ()
         entry = found or await self._http.history(prompt_id)
@@ -175,7 +175,7 @@ class Client:
 
     async def everybody(self, ended: int) -> tuple[Queue, tuple[HistoryEntry, ...]]:
         """The queue and the last `ended` prompts that ended, whoever sent them."""
-        return await self._http.queue(), await self._http.last_history(ended)
+        return await self._http.whole_queue(), await self._http.last_history(ended)
 
     async def stop_foreign(self, prompt_id: str) -> None:
         """Ask the server to stop a prompt that is not ours, and no other. Raises `ServerError` if it cannot."""
@@ -290,6 +290,12 @@ class Client:
             if self._stopper.due(delivery):
                 self._start(self._stopper.stop(delivery), "interrupt")
         for line in self._lines:
+            if line.note_deafness():
+                log.info(
+                    "comfy_nb: jobs are taken, and nothing is heard by the websocket of %s",
+                    self.address.display,
+                )
+                self._start(line.socket.renew(), "renew")
             running = next((each for each in line.deliveries.values() if queue.position(each.id) == 0), None)
             if running is not None and line.note_silence(running):
                 log.info("comfy_nb: %s runs, and nothing is heard of it", running.id)
@@ -302,7 +308,10 @@ class Client:
             return self._timing.again
         away = any(not line.socket.is_open for line in self._lines)
         unclear = away or any(each.stop_asked or each.run.finishing for each in sent)
-        return self._timing.doubt if unclear else self._timing.watch
+        if unclear:
+            return self._timing.doubt
+        dues = [line.look_due(self._looked_at) - self._looked_at for line in self._lines if line.deliveries]
+        return min([self._timing.watch, *dues])
 
     async def _watch(self) -> None:
         while True:

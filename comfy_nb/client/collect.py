@@ -8,11 +8,13 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import time
+from dataclasses import replace
 
 from comfy_nb import events as ev
 from comfy_nb.client.delivery import Delivery, keys_of
 from comfy_nb.client.exchange import Unavailable
 from comfy_nb.client.http import Http
+from comfy_nb.client.veil import Veil
 from comfy_nb.errors import ComfyError, ConnectionFailed, OutputError
 from comfy_nb.store import Blob, get_store
 from comfy_nb.wire.messages import PreviewImage, PreviewWithMetadata
@@ -46,8 +48,11 @@ async def collect(delivery: Delivery, output: NodeOutput, http: Http, patience: 
                 if patience is None:
                     continue
                 blob, problem = None, str(error)
-                delivery.feed(ev.Warned(f"The result {file.filename!r} could not be fetched: {problem}"))
-            delivery.add(key, _file(delivery, output, file, blob, problem))
+                delivery.feed(
+                    ev.Warned(f"The result {http.veil.text(file.filename)!r} could not be fetched: {problem}")
+                )
+            result = _file(delivery, output, file, http.veil)
+            delivery.add(key, replace(result, blob=blob, problem=problem))
 
 
 def is_output_frame(delivery: Delivery, message: PreviewImage | PreviewWithMetadata) -> bool:
@@ -113,19 +118,15 @@ def _text(delivery: Delivery, output: NodeOutput, place: int) -> ev.Result:
     )
 
 
-def _file(
-    delivery: Delivery, output: NodeOutput, file: FileRef, blob: Blob | None, problem: str
-) -> ev.Result:
+def _file(delivery: Delivery, output: NodeOutput, file: FileRef, veil: Veil) -> ev.Result:
     return ev.Result(
         index=len(delivery.collected),
         node_id=output.node_id,
         display_id=_shown(delivery, output.display_node),
-        name=file.filename,
-        media_type=file.media_type,
+        name=veil.text(file.filename),
+        media_type=veil.text(file.media_type),
         kind=file.kind,
         saved=file.type == "output",
-        blob=blob,
-        problem=problem,
     )
 
 

@@ -15,15 +15,14 @@ from collections.abc import Iterable, Iterator, Mapping
 from email.utils import mktime_tz, parsedate_tz
 from pathlib import Path
 
+from comfy_nb.client.veil import HIDDEN, Veil
 from comfy_nb.errors import ConnectionFailed
-from comfy_nb.failures import conceal
 
 __all__ = ["Headers", "Verify", "basic", "hide", "make_headers", "make_trust", "queue_tells_accounts"]
 
 Verify = bool | str | os.PathLike[str] | ssl.SSLContext
 
 SHORTEST = 4  # characters of a value that is worth hiding; shorter ones stand in any text by chance
-HIDDEN = "…"
 NO_SECRETS = ("accept", "accept-encoding", "accept-language", "comfy-user", "referer", "user-agent")
 MOST_COOKIES = 100  # that a server may have us keep
 
@@ -47,10 +46,11 @@ class Headers(Mapping[str, str]):
         given = dict(headers or {})
         said = [given.pop(name) for name in list(given) if name.lower() == "cookie"]
         self._fixed = given
+        self.veil = Veil()
         self._cookies = dict(_pair(cookie) for value in said for cookie in value.split(";") if cookie.strip())
         for name, value in self.items():
             if name.lower() not in NO_SECRETS:
-                conceal(_secrets(value))
+                self.veil.add(_secrets(value))
 
     def __getitem__(self, name: str) -> str:
         if name != "Cookie":
@@ -77,7 +77,7 @@ class Headers(Mapping[str, str]):
             kept = {key: old for key, old in self._cookies.items() if key != name}
             if not _is_over(attributes) and len(kept) < MOST_COOKIES:
                 kept[name] = value
-                conceal([value])
+                self.veil.add_set(value)
             self._cookies = kept  # a new one: another thread may be reading
 
 

@@ -53,7 +53,7 @@ class Http:
         """From any thread. Raises `ConnectionFailed` if the environment's proxy cannot be used."""
         from comfy_nb.client.transport import Transport  # noqa: PLC0415 - takes a tenth of a second to import
 
-        self.address = address
+        self.address, self.veil = address, address.veil
         self.can = Capabilities()
         self._loop = loop
         self._transport = Transport(address, tls, timing)
@@ -72,9 +72,9 @@ class Http:
             raise self._not_comfy(f"GET /system_stats gave {status}")
         self._refuse_other(status, data)
         try:
-            stats = records.parse_system_stats(data)
+            stats = self.veil.record(records.parse_system_stats(data))
         except ValueError as error:
-            raise self._not_comfy(str(error)) from None
+            raise self._not_comfy(self.veil.text(str(error))) from None
         features, _ = await self._probe_json(f"{api}/features")
         self.can = Capabilities(version=stats.comfyui_version, api=api, features=features == OK)
         self.can.targeted = _numbers(stats.comfyui_version) >= (0, 3, 57)
@@ -91,7 +91,15 @@ class Http:
 
     async def queue(self) -> records.Queue:
         """What runs and what waits, in run order."""
-        return self._parsed(records.parse_queue, await self._get("/queue"))
+        found = await self._get("/queue")
+        try:  # asked for often, and its ids alone are read: `whole_queue` is for showing
+            return records.parse_queue(found)
+        except ValueError as error:
+            raise ServerError(f"{self.address.display}: {error}") from None
+
+    async def whole_queue(self) -> records.Queue:
+        """What runs and what waits, to be shown."""
+        return await self._loop.work(self.veil.record, await self.queue())
 
     async def history(self, prompt_id: str) -> records.HistoryEntry | None:
         """The outcome of a prompt; None while it has none."""
@@ -111,7 +119,9 @@ class Http:
         if status in NOT_NOW:
             raise Unavailable(f"{self.address.display} answered GET /view with HTTP {status}.")
         if status != OK:
-            raise ServerError(f"The server does not have {file.filename!r} any more (HTTP {status}).")
+            raise ServerError(
+                f"The server does not have {self.veil.text(file.filename)!r} any more (HTTP {status})."
+            )
         return raw
 
     async def cancel(self, prompt_id: str) -> bool:
@@ -161,7 +171,11 @@ class Http:
         query = {"dir": "workflows", "recurse": "true"}
         status, raw = await self._send("GET", "/userdata", query=query)
         found = await self._loads(raw) if status == OK else []
-        return sorted(name for name in found if isinstance(name, str)) if isinstance(found, list) else []
+        return (
+            sorted(self.veil.text(name) for name in found if isinstance(name, str))
+            if isinstance(found, list)
+            else []
+        )
 
     async def saved_workflow(self, name: str) -> bytes:
         """The file of one of them."""
@@ -177,15 +191,16 @@ class Http:
 
     def _parsed(self, parse: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         try:
-            return parse(*args, **kwargs)
+            return self.veil.record(parse(*args, **kwargs))
         except ValueError as error:
-            raise ServerError(f"{self.address.display}: {error}") from None
+            raise ServerError(f"{self.address.display}: {self.veil.text(str(error))}") from None
 
     async def _get(self, route: str, query: dict[str, str] | None = None) -> Json:
         status, raw = await self._send("GET", route, query=query)
         if status != OK:
             kind = Unavailable if status in NOT_NOW else ServerError
-            raise kind(f"{self.address.display} answered GET {route} with HTTP {status}.")
+            away = ", which sends us elsewhere" if 300 <= status < 400 else ""
+            raise kind(f"{self.address.display} answered GET {route} with HTTP {status}{away}.")
         return await self._loads(raw)
 
     async def _probe_json(self, route: str) -> tuple[int, Json]:
@@ -231,7 +246,15 @@ class Http:
         try:
             return await self._loop.work(loads, raw) if len(raw) > BIG_JSON else loads(raw)
         except ValueError:
-            raise ServerError(f"{self.address.display} sent something that is not JSON.") from None
+            raise ServerError(
+                f"{self.address.display} sent something that is not JSON{self._start(raw)}."
+            ) from None
+
+    def _start(self, raw: bytes) -> str:
+        """What somebody who looks for the cause wants to see of it."""
+        words = " ".join(self.veil.text(raw[:2000].decode(errors="replace")).split())
+        shown = "".join(c for c in words if c.isprintable())[:60]
+        return f" (it begins with {shown!r})" if shown else " (it is empty)"
 
     async def _dumps(self, body: dict[str, Any]) -> bytes:
         return (await self._loop.work(json.dumps, body, allow_nan=False)).encode()

@@ -21,9 +21,13 @@ from comfy_nb.events import Link, LinkChanged
 from comfy_nb.loop import Loop
 from comfy_nb.wire import messages as wire
 
-__all__ = ["Line", "new_id"]
+__all__ = ["Line", "is_greeting", "new_id"]
 
-TELL_AFTER = 15.0  # seconds of silence after which a view says so
+DEAF = (
+    "the server takes jobs, but its websocket says nothing: it is opened anew, and the queue is asked every 2 s; "
+    "previews may be missing"
+)
+TELL_AFTER = 5.0  # seconds of silence after which a view says so
 MAYBE_DEAD = 300.0  # seconds after which loading a model is no likely reason any more
 
 
@@ -54,6 +58,7 @@ class Line:
         self._timing = timing
         self._heard_at = self._renewed_at = time.monotonic()
         self._renewals = 0
+        self._owed_since: float | None = None  # when it should have said a word by now
         self._on_message = on_message
         self.socket = Socket(
             address,
@@ -82,12 +87,45 @@ class Line:
             delivery.feed(LinkChanged(link, note))
 
     def _hear(self, message: wire.Message) -> None:
-        if not _is_greeting(message):
+        if not is_greeting(message):
             self._heard_at, self._renewals = time.monotonic(), 0
+            self._owed_since = None
+            for delivery in [p for p in self.deliveries.values() if p.run.link_note == DEAF]:
+                delivery.feed(LinkChanged("connected", ""))
         self._on_message(self, message)
 
     def _has_node(self, prompt_id: str, node_id: str) -> bool:
         return self.deliveries[prompt_id].run.display_id(node_id) is not None
+
+    def expect(self, posted_at: float) -> None:
+        """A POST that began at `posted_at` was accepted, and so makes the server say `status` to everybody."""
+        if self._heard_at < posted_at and self._owed_since is None and self.socket.is_open:
+            self._owed_since = time.monotonic()
+
+    def look_due(self, looked_at: float) -> float:
+        """When queue and history are to be asked, as this line is silent; after a look at `looked_at`."""
+        told_after = min(TELL_AFTER, self._timing.quiet[0])
+        silent = max(self._heard_at + told_after, looked_at + told_after)
+        if self._owed_since is None:
+            return silent
+        return min(silent, max(self._owed_since + self._timing.word, looked_at + self._timing.doubt))
+
+    def note_deafness(self) -> bool:
+        """If a word that must come did not, tell the prompts; True if the socket is to be opened anew."""
+        now = time.monotonic()
+        since = self._owed_since
+        if since is None or not self.socket.is_open or now - since < self._timing.word:
+            return False
+        for delivery in list(self.deliveries.values()):
+            if delivery.run.link_note != DEAF:
+                delivery.feed(LinkChanged("connected", DEAF))
+        pause = (
+            self._timing.quiet[min(self._renewals, len(self._timing.quiet)) - 1] if self._renewals else 0.0
+        )
+        due = now - self._renewed_at >= pause
+        if due:
+            self._renewals, self._renewed_at = self._renewals + 1, now
+        return due
 
     def note_silence(self, running: Delivery) -> bool:
         """The queue says that `running` runs. If nothing is heard, say so; True if the socket is to be opened anew.
@@ -96,7 +134,7 @@ class Line:
         """
         now = time.monotonic()
         silent = now - max(self._heard_at, running.record.heard_at or 0.0, running.run.started_at or 0.0)
-        if not self.socket.is_open:
+        if not self.socket.is_open or self._owed_since is not None:
             return False
         if silent >= min(TELL_AFTER, self._timing.quiet[0]):
             running.feed(LinkChanged("connected", _silence(silent)))
@@ -107,7 +145,7 @@ class Line:
         return due
 
 
-def _is_greeting(message: wire.Message) -> bool:
+def is_greeting(message: wire.Message) -> bool:
     """Whether every new connection hears this, also one that will hear nothing more."""
     return isinstance(message, wire.FeatureFlags) or (
         isinstance(message, wire.Executing) and message.prompt_id is None

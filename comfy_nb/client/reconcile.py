@@ -10,10 +10,12 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Collection
+from weakref import WeakKeyDictionary
 
 from comfy_nb import events as ev
 from comfy_nb.client.collect import collect
 from comfy_nb.client.delivery import Delivery
+from comfy_nb.client.exchange import Unavailable
 from comfy_nb.client.http import Http
 from comfy_nb.client.timing import Timing
 from comfy_nb.errors import ComfyError, ConnectionFailed, ServerError
@@ -24,6 +26,10 @@ __all__ = ["REMOVED", "Reconciler"]
 
 log = logging.getLogger("comfy_nb")
 
+AT_ONCE = 4  # histories asked for at the same time
+TELL_AFTER = 2  # looks in a row that told nothing
+
+UNREAD = "What becomes of it cannot be read, and is asked for again"
 REMOVED = "cancelled while it waited in the queue"
 NOT_RUN = "cancelled before it ran"
 RESTARTED = "the server was restarted, it seems: it knows nothing of it any more, nor of any other job"
@@ -41,18 +47,64 @@ class Reconciler:
 
     def __init__(self, http: Http, timing: Timing, finish: Callable[[Delivery, ev.Event], None]) -> None:
         self._http, self._timing, self._finish = http, timing, finish
+        self._failures: WeakKeyDictionary[Delivery, int] = (
+            WeakKeyDictionary()
+        )  # looks that told nothing, in a row
 
     async def compare(self, deliveries: Collection[Delivery]) -> Queue:
         """Look at the queue, then at the history of those that are not in it. Raises `ComfyError`."""
-        queue = await self._http.queue()
+        try:
+            queue = await self._http.queue()
+        except ComfyError as error:
+            self._unread(deliveries, error)
+            raise
+        gone: list[Delivery] = []
         for delivery in deliveries:
             position = queue.position(delivery.id)
             if position is None:
-                await self._not_queued(delivery)
+                gone.append(delivery)
             else:
                 _found(delivery)
+                self._was_read(delivery)
                 delivery.feed(ev.Positioned(position))
+        await self._not_queued_at_all(gone)
         return queue
+
+    async def _not_queued_at_all(self, deliveries: Collection[Delivery]) -> None:
+        """Ask about each, some at a time: one whose history cannot be read keeps no other one waiting."""
+        some = asyncio.Semaphore(AT_ONCE)
+        faults: list[ComfyError] = []
+
+        async def ask(delivery: Delivery) -> None:
+            async with some:
+                if any(isinstance(fault, ConnectionFailed) for fault in faults):
+                    return  # the server is away
+                try:
+                    await self._not_queued(delivery)
+                    self._was_read(delivery)
+                except ComfyError as error:
+                    faults.append(error)
+                    self._unread([delivery], error)
+
+        await asyncio.gather(*map(ask, deliveries))
+        for fault in faults[:1]:
+            log.info("comfy_nb: the history of %s: %s", self._http.address.display, fault)
+
+    def _unread(self, deliveries: Collection[Delivery], error: ComfyError) -> None:
+        """Say so after the second time: once may be chance, and while the connection is lost that is said already."""
+        for delivery in deliveries:
+            if delivery.run.ended or delivery.run.link != "connected":
+                continue
+            times = self._failures[delivery] = self._failures.get(delivery, 0) + 1
+            if times >= TELL_AFTER and isinstance(error, ConnectionFailed | Unavailable):  # which may pass
+                delivery.feed(ev.LinkChanged("connected", f"{UNREAD}: {error}"))
+            elif times == TELL_AFTER:
+                delivery.feed(ev.Warned(f"{UNREAD}: {error}"))
+
+    def _was_read(self, delivery: Delivery) -> None:
+        self._failures.pop(delivery, None)
+        if delivery.run.link == "connected" and delivery.run.link_note.startswith(UNREAD):
+            delivery.feed(ev.LinkChanged("connected", ""))
 
     async def settle(self, delivery: Delivery, tries: tuple[float, ...] = (0.0,)) -> bool:
         """Ask the history how a run went; then fetch its outputs, and end it. False if it does not know yet.

@@ -20,6 +20,7 @@ from comfy_nb.client.exchange import NoAnswer, Refused
 from comfy_nb.client.http import Http
 from comfy_nb.client.line import Line
 from comfy_nb.client.timing import Timing
+from comfy_nb.client.turns import Turn, Turns
 from comfy_nb.errors import ComfyError, ConnectionFailed, ServerError
 from comfy_nb.failures import left_out, refusal, rejection, unreachable
 from comfy_nb.snapshot import ordinal
@@ -49,15 +50,15 @@ class Sender:
         """
         self._http, self._catalog, self._timing = http, catalog, timing
         self._line, self._finish, self._place = line, finish, place
-        self._turn = asyncio.Lock()  # prompts are queued in the order in which they were submitted
+        self._turns = Turns()  # prompts are queued in the order in which they were submitted
 
     async def send(self, delivery: Delivery) -> None:
         """Hand a prompt over; what becomes of it comes as events."""
         try:
-            async with self._turn:
+            async with self._turns.mine() as turn:
                 deadline = time.monotonic() + self._timing.ready  # patience counts from its turn
-                if not delivery.run.ended and (api := await self._prepared(delivery, deadline)):
-                    await self._post_when_possible(delivery, api, deadline)
+                if not delivery.run.ended and (api := await self._prepared(delivery, deadline, turn)):
+                    await self._post_when_possible(delivery, api, deadline, turn)
         except Refused as error:
             self._refuse(delivery, error)
         except (NoAnswer, ServerError) as error:
@@ -78,19 +79,23 @@ class Sender:
     def _refuse(self, delivery: Delivery, error: Exception) -> None:
         self._finish(delivery, ev.Rejected(unreachable(error)))
 
-    async def _prepared(self, delivery: Delivery, deadline: float) -> dict[str, Any] | None:
+    async def _prepared(self, delivery: Delivery, deadline: float, turn: Turn) -> dict[str, Any] | None:
         """Upload its files, and look for what the server would refuse. What is to be sent; None if nothing is."""
         await self._ready(delivery, deadline)
         if delivery.run.ended:  # cancelled meanwhile
             return None
         request = delivery.record.request
+        stored: dict[str, str] = {}
         try:
-            stored = {name: await self._http.upload(name, data) for name, data in request.uploads.items()}
+            for name, data in request.uploads.items():
+                with turn.at_most(self._timing.turn):
+                    stored[name] = await self._http.upload(name, data)
         except (NoAnswer, ServerError) as error:
             raise ConnectionFailed(f"Nothing was sent, as a file could not be uploaded: {error}") from None
         api = _renamed(request.api, stored)
         try:
-            problems = await self._catalog.check(api) if request.checked else None
+            with turn.at_most(self._timing.turn):
+                problems = await self._catalog.check(api) if request.checked else None
         except ComfyError as error:
             log.info("comfy_nb: %s was not checked: %s", delivery.id, error)
             return api
@@ -112,14 +117,17 @@ class Sender:
                 )
         return line
 
-    async def _post_when_possible(self, delivery: Delivery, api: dict[str, Any], deadline: float) -> None:
+    async def _post_when_possible(
+        self, delivery: Delivery, api: dict[str, Any], deadline: float, turn: Turn
+    ) -> None:
         pause = self._timing.first_retry
         for attempt in itertools.count(2):  # the next one
             line = await self._ready(delivery, deadline)
             if delivery.run.ended:
                 return
             try:
-                await self._post(line, delivery, api)
+                with turn.at_most(self._timing.turn):
+                    await self._post(line, delivery, api)
             except ConnectionFailed as error:
                 if isinstance(error, NoAnswer) or time.monotonic() + pause > deadline:
                     raise
@@ -142,10 +150,12 @@ class Sender:
         }
         self._place(delivery, line, delivery.id)  # before the POST: messages may come before its reply
         delivery.sent = delivery.posting = True
+        began = time.monotonic()
         reply = await self._http.post_prompt(body)
         if isinstance(reply, PromptRejected):
             self._finish(delivery, ev.Rejected(rejection(reply, delivery.record.plan)))
         else:
+            line.expect(began)
             self._accepted(line, delivery, reply)
 
     def _accepted(self, line: Line, delivery: Delivery, reply: PromptAccepted) -> None:

@@ -152,7 +152,7 @@ class Socket:
                 await self._read(connection, first)
         except ConnectionClosed as closed:
             self._clean = closed.rcvd is not None
-            return str(closed)
+            return self._address.hide(str(closed))
         except (
             OSError,
             WebSocketException,
@@ -184,7 +184,7 @@ class Socket:
     async def _read(self, connection: ClientConnection, first: asyncio.Future[None] | None) -> None:
         async for raw in connection:
             big = isinstance(raw, str) and len(raw) > BIG_TEXT
-            message = await self._loop.work(wire.parse, raw) if big else wire.parse(raw)
+            message = await self._loop.work(self._parsed, raw) if big else self._parsed(raw)
             if isinstance(message, wire.Status) and not self._open.is_set():
                 self._open.set()
                 if first is not None and not first.done():
@@ -192,6 +192,9 @@ class Socket:
                 self._on_link("connected", "")
             else:
                 self._on_message(message)
+
+    def _parsed(self, raw: str | bytes) -> wire.Message:
+        return self._address.veil.record(wire.parse(raw))
 
     def _refused(self, why: str) -> str:
         return f"{self._address.display} answers by HTTP, but its websocket does not open ({why})."

@@ -18,6 +18,8 @@ class Timing:
     close: float = 2.0  # for the good-bye of a server that may be gone; then the connection is aborted
     ping: float = 20.0  # the server never pings, and idle proxies cut at 60 s
     answer: float = 30.0  # for any piece of an HTTP answer: a big queue on a busy server takes a while
+    word: float = 2.0  # from an accepted POST to the `status` that each of them makes a server say
+    turn: float = 5.0  # for one job's request, before the next job is sent all the same
     ready: float = 20.0  # a submit waits so long for a lost server: most of its restarts
     watch: float = 15.0  # between two looks at queue and history while all seems well
     doubt: float = 2.0  # the same while the socket is down, or anything is unclear

@@ -10,6 +10,7 @@ import asyncio
 import io
 import os
 import ssl
+import time
 from collections.abc import Mapping
 from urllib.parse import urlsplit
 
@@ -28,6 +29,7 @@ CONNECT_TIMEOUT = 5.0  # seconds
 IDLE = 4.0  # seconds that a connection is kept without a request; servers on uvicorn end it after 5
 CONNECTIONS = 16
 SLOWEST = 50_000  # bytes per second in which a request's body leaves at least
+DRIP = 1_000  # bytes per second in which an answer comes at least, or else it counts as none
 
 # What was not sent when these are raised. All other faults leave open whether the request arrived.
 _NOT_SENT = (
@@ -118,6 +120,7 @@ class Transport:
     async def _read(self, response: aiohttp.ClientResponse, limit: int) -> bytes:
         chunks: list[bytes] = []
         size = 0
+        pace = _Pace(self._timing.answer)
         async for chunk in response.content.iter_any():  # unpacked already
             size += len(chunk)
             if size > limit:
@@ -125,7 +128,30 @@ class Transport:
                     f"{self._address.display} sent more than {limit // MB} MB in one answer: refused."
                 )
             chunks.append(chunk)
+            pace.came(len(chunk))
         return b"".join(chunks)
+
+
+class _Drips(aiohttp.ClientError):
+    """The answer comes too slowly to wait for its end."""
+
+
+class _Pace:
+    """Notices an answer that never falls silent, and never ends."""
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._since, self._size = time.monotonic(), 0
+
+    def came(self, size: int) -> None:
+        """Raises `_Drips` if too little came in that time."""
+        self._size += size
+        spell = time.monotonic() - self._since
+        if spell < self._seconds:
+            return
+        if self._size < DRIP * spell:
+            raise _Drips(f"it sent {self._size} bytes in {spell:.0f} s")
+        self._since, self._size = time.monotonic(), 0
 
 
 def _in_pieces(body: bytes | None) -> bytes | io.BytesIO | None:

@@ -305,7 +305,7 @@ def test_a_rejected_prompt_is_told_by_titles_in_the_view_and_in_the_error():
         (Page.text("500 Internal Server Error", 500), "with HTTP 500: see its log."),
         (Page.text("Too Large", 413), "with HTTP 413"),
         (Page.text("Unauthorized", 401), "with HTTP 401"),
-        (Page(200, "text/html", b"<html>"), "sent something that is not JSON."),
+        (Page(200, "text/html", b"<html>"), "sent something that is not JSON (it begins with"),
         (Page.json({"what": "ever"}), "no prompt id and no error"),
         (Page.json({"error": "a plain text"}, 400), "a plain text"),
     ],

@@ -84,7 +84,8 @@ def test_it_is_opened_anew_after_15_s_then_after_60_s_then_every_5_minutes(
 @pytest.mark.parametrize(
     ("seconds", "note"),
     [
-        (14, ""),
+        (4, ""),
+        (5, "no word from the server for 5 s (loading a model can take minutes)"),
         (40, "no word from the server for 40 s (loading a model can take minutes)"),
         (180, "no word from the server for 3 min (loading a model can take minutes)"),
         (600, "no word from the server for 10 min (its worker may be dead: see its log)"),
@@ -117,3 +118,59 @@ def test_a_closed_socket_is_no_silent_one(clock: Clock, line: Line, delivery: De
     line.socket = SimpleNamespace(is_open=False)
     assert renewals(clock, line, delivery, 100) == []
     assert delivery.record.snapshot().note == ""
+
+
+# -- a word that must come -------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def owed(clock: Clock, line: Line, delivery: Delivery) -> Line:
+    """A line whose server has just taken a prompt."""
+    line.deliveries[ID] = delivery
+    clock.now += 1
+    line.expect(posted_at=clock.now)
+    return line
+
+
+def deaf(clock: Clock, line: Line, seconds: int) -> list[int]:
+    """When, in so many seconds, the socket was to be opened anew."""
+    due = []
+    for second in range(seconds):
+        if line.note_deafness():
+            due.append(second)
+        clock.now += 1
+    return due
+
+
+def test_two_seconds_after_a_post_a_silent_socket_is_told_and_opened_anew(
+    clock: Clock, owed: Line, delivery: Delivery
+) -> None:
+    assert deaf(clock, owed, 2) == []
+    assert delivery.record.snapshot().note == ""
+    assert deaf(clock, owed, 400) == [0, 15, 75, 375]
+    assert (delivery.run.link, delivery.record.snapshot().note) == ("connected", module.DEAF)
+    owed._hear(wire.Status(1, None))
+    assert delivery.record.snapshot().note == ""
+    assert deaf(clock, owed, 100) == []
+
+
+def test_until_then_the_queue_is_asked_every_two_seconds(clock: Clock, owed: Line) -> None:
+    looked = clock.now - 7
+    assert owed.look_due(looked) == clock.now + TIMING.word
+    assert owed.look_due(clock.now + 10) == clock.now + 10 + TIMING.doubt
+    owed._hear(wire.Status(1, None))
+    assert owed.look_due(looked) == clock.now + module.TELL_AFTER
+    assert owed.look_due(clock.now + 1) == clock.now + 1 + module.TELL_AFTER
+
+
+def test_what_was_heard_since_the_post_will_do(clock: Clock, line: Line, delivery: Delivery) -> None:
+    line.deliveries[ID] = delivery
+    posted_at = clock.now
+    line._hear(wire.Status(1, None))
+    line.expect(posted_at)
+    assert deaf(clock, line, 100) == []
+
+
+def test_a_greeting_is_not_the_word(clock: Clock, owed: Line) -> None:
+    owed._hear(wire.FeatureFlags({}))
+    assert deaf(clock, owed, 5) == [2]

@@ -173,3 +173,44 @@ def test_a_proxy_for_everything(named: str, monkeypatch: pytest.MonkeyPatch) -> 
     assert Address.parse("https://127.0.0.1").proxy is None
     monkeypatch.setenv("no_proxy", "gpu.example")
     assert Address.parse("https://gpu.example").proxy is None
+
+
+async def test_an_answer_that_drips_has_an_end() -> None:
+    async def peer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await head(reader)
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n")
+        while True:
+            writer.write(b"x")
+            await writer.drain()
+            await asyncio.sleep(0.02)
+
+    async with asyncio.timeout(10), connected(peer) as transport:
+        with pytest.raises(NoAnswer, match=r"did not answer GET /view \(it sent \d+ bytes in 0 s\)"):
+            await transport.ask("GET", "/api/view")
+
+
+async def test_an_answer_that_drips_after_a_flood_has_one_too() -> None:
+    async def peer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await head(reader)
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 9000000\r\n\r\n" + bytes(5_000_000))
+        while True:
+            writer.write(b"x")
+            await writer.drain()
+            await asyncio.sleep(0.02)
+
+    async with asyncio.timeout(10), connected(peer) as transport:
+        with pytest.raises(NoAnswer, match=r"it sent \d+ bytes in 0 s"):
+            await transport.ask("GET", "/api/view")
+
+
+async def test_a_slow_answer_that_goes_on_is_read() -> None:
+    async def peer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await head(reader)
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 40000\r\n\r\n")
+        for _ in range(40):
+            writer.write(bytes(1000))
+            await writer.drain()
+            await asyncio.sleep(0.02)
+
+    async with connected(peer) as transport:
+        assert len((await transport.ask("GET", "/api/view")).body) == 40_000

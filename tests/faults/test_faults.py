@@ -11,6 +11,7 @@ import pytest
 import comfy_nb as cn
 from comfy_nb.client import timing
 from comfy_nb.client.delivery import Delivery
+from comfy_nb.client.line import DEAF
 from comfy_nb.testing import Answer
 from comfy_nb.wire import messages as wire
 from comfy_nb.wire.records import Queue
@@ -101,6 +102,19 @@ def test_an_open_connection_that_says_nothing_is_opened_anew_without_the_word_re
     link, note = next(told)
     assert (link, note[:26]) == ("connected", "no word from the server fo")
     assert "loading a model can take minutes" in note
+    assert next(pair for pair in told if not pair[1]) == ("connected", "")
+    goes_on_and_stops(stand, job)
+    assert all(link == "connected" for link, _ in told)
+
+
+def test_a_socket_that_is_deaf_when_a_job_is_sent_is_noticed_and_opened_anew(
+    stand: Stand, comfy: cn.Comfy
+) -> None:
+    stand.link.mute()
+    job = comfy.submit(graph(2000))
+    told = links(job)
+    assert next(pair for pair in told if pair[1] == DEAF)[0] == "connected"
+    until_step(job, 5)
     assert next(pair for pair in told if not pair[1]) == ("connected", "")
     goes_on_and_stops(stand, job)
     assert all(link == "connected" for link, _ in told)

@@ -13,7 +13,8 @@ from comfy_nb.cli import main
 from comfy_nb.client.address import Address
 from comfy_nb.doctor import Finding
 from comfy_nb.server.process import EmbeddedServer
-from comfy_nb.testing import Faults, Frames, Page, ScriptedServer
+from comfy_nb.testing import Faults, Frames, Page, Posted, ScriptedServer, Stage
+from tests.client.helpers import until
 
 
 @pytest.fixture(autouse=True)
@@ -212,3 +213,25 @@ def test_errors_prints_the_table(capsys: pytest.CaptureFixture[str], monkeypatch
     monkeypatch.setenv("COLUMNS", "72")
     assert main(["doctor", "--errors"]) == 0
     assert capsys.readouterr().out == errors.explain(72) + "\n"
+
+
+class Silent(Frames):
+    """Takes a job and tells nobody."""
+
+    async def reply(self, stage: Stage, prompt: Posted) -> Page:
+        return Page.json({"prompt_id": prompt.id, "number": prompt.number, "node_errors": {}})
+
+
+def test_a_websocket_that_opens_and_tells_of_no_job(capsys: pytest.CaptureFixture[str]) -> None:
+    with ScriptedServer(Silent()) as server:
+        assert main(["doctor", server.url]) == 1
+    text = told(capsys)
+    assert "bad it took a job, and its websocket said nothing for 2 s" in text
+    assert "another client that stopped reading" in text
+
+
+def test_the_trial_leaves_no_job_behind(capsys: pytest.CaptureFixture[str]) -> None:
+    with ScriptedServer(Frames(count=1000)) as server:
+        assert main(["doctor", server.url]) == 0
+        until(lambda: server._stage.remaining == 0)
+    assert "ok it tells of a job as soon as it has it" in told(capsys)

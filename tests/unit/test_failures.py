@@ -18,12 +18,6 @@ from tests.traces.replay import posts
 from tests.unit.plans import PROMPT_ID, plan
 
 
-@pytest.fixture(autouse=True)
-def no_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Other tests of this process have conceal()ed random words, and some of those stand in our sentences."""
-    monkeypatch.setattr(failures, "_secrets", set[str]())
-
-
 def rejected(error: dict[str, Any], node_errors: dict[str, Any] | None = None) -> failures.Failure:
     reply = parse_prompt_reply(400, {"error": error, "node_errors": node_errors or {}})
     assert isinstance(reply, PromptRejected)
@@ -347,22 +341,6 @@ def test_a_server_cannot_make_us_say_megabytes() -> None:
     failure = failed(node_id="3", node_type="KSampler", exception_type=long, exception_message="")
     assert len(failure.title) < 2 * MAX_LINE
     assert len(node_fault("odd", long, long).title) < 2 * MAX_LINE
-
-
-def test_a_server_that_quotes_what_it_was_sent_is_not_quoted() -> None:
-    failures.conceal(["s3cret-key", "s3cret-key-and-more", "short"])
-    quoted = "no credit for s3cret-key-and-more, s3cret-key, in short"
-    hidden = "no credit for …, …, in short"
-    error = failed(node_id="3", node_type="K", exception_message=quoted, traceback=[quoted, "\n", quoted])
-    assert (error.problems[0].message, error.detail) == (hidden, f"{hidden}\n{hidden}")
-    assert hidden in error.title
-    for refused in (
-        rejected({"type": "t", "message": quoted}),
-        node_fault("odd", quoted, ""),
-        node_fault("value_bigger_than_max", "", "", received_value=quoted),
-    ):
-        assert "s3cret" not in repr(refused)
-        assert "for …, …, in short" in refused.title
 
 
 def test_a_server_that_cannot_be_reached() -> None:
