@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import uuid
 from collections.abc import Callable, Coroutine, Iterable
 from functools import partial
 from pathlib import Path
@@ -17,7 +18,7 @@ from comfy_nb.run import FINAL
 from comfy_nb.snapshot import Snapshot, plan_view
 from comfy_nb.widgets import pictures
 from comfy_nb.widgets.bridge import Bridge, hub_of
-from comfy_nb.widgets.saved import Saved
+from comfy_nb.widgets.saved import BESIDE, Saved, saved_copy
 from comfy_nb.widgets.source import ShownOutput, Source
 
 __all__ = ["JobView"]
@@ -50,7 +51,9 @@ class JobView(anywidget.AnyWidget):
         self._stop: Callable[[], None] | None = None
         self._told: tuple[object, ...] = ()
         self._moving: str | None = None  # the node whose bar moved last, with nothing else since
-        super().__init__(plan=plan_view(source.plan(), source.server), state=source.snapshot().state())
+        model_id = uuid.uuid4().hex
+        plan = {**plan_view(source.plan(), source.server), "model": model_id}
+        super().__init__(model_id=model_id, plan=plan, state=source.snapshot().state())
         self.on_msg(self._hear)  # pyright: ignore[reportUnknownMemberType] - ipywidgets is untyped
         self._loop.call(self._begin)
 
@@ -163,6 +166,11 @@ class JobView(anywidget.AnyWidget):
         first = min(images, key=lambda output: (not output.saved, output.index))
         self.set_trait("poster", await self._loop.work(pictures.poster, first))
 
+    async def _send_copy(self) -> None:
+        """For a page that was loaded after the copy beside the view was displayed: it puts it there itself."""
+        data = await self._loop.work(saved_copy, self._source, mark=BESIDE)
+        self._bridge.message({"k": "copy", "data": data})
+
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         async def logged() -> None:
             try:
@@ -183,6 +191,8 @@ class JobView(anywidget.AnyWidget):
         match content:
             case {"k": "interrupt"}:
                 self._source.interrupt()
+            case {"k": "copy"} if self._source.snapshot().status in FINAL:
+                self._spawn(self._send_copy())
             case {"k": "hello"} if self._bridge.hear(content):
                 self._show_outputs(self._source.outputs())
             case _ if not self._bridge.hear(content):

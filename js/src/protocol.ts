@@ -9,6 +9,8 @@ export type OutputKind = "image" | "text" | "video" | "audio" | "file";
 /** The part that never changes: trait `plan`. */
 export interface Plan {
   readonly id: string;
+  /** The live view's own id, as the notebook has it. */
+  readonly model: string;
   readonly title: string;
   readonly server: string;
   readonly nodes: readonly { readonly id: string; readonly label: string; readonly activity: string }[];
@@ -82,9 +84,15 @@ export interface Output {
   readonly problem: string;
 }
 
-export type ToPage = { readonly k: "hi" } | Frame | Output;
+/** What a saved notebook keeps, by media type. */
+export interface Kept {
+  readonly k: "copy";
+  readonly data: object;
+}
 
-export const NO_PLAN: Plan = { id: "", title: "", server: "", nodes: [] };
+export type ToPage = { readonly k: "hi" } | Frame | Output | Kept;
+
+export const NO_PLAN: Plan = { id: "", model: "", title: "", server: "", nodes: [] };
 
 export const NO_STATE: State = {
   status: "new",
@@ -109,6 +117,8 @@ export const NO_STATE: State = {
 };
 
 const NO_FRAME: Frame = { k: "frame", s: "", n: 0, node: "", step: 0, of: 0, progress: 0, t: null };
+
+const NO_COPY: Kept = { k: "copy", data: {} };
 
 const NO_OUTPUT: Output = {
   k: "output",
@@ -152,5 +162,6 @@ export function readMessage(raw: unknown): ToPage | null {
   if (kind === "hi") return { k: "hi" };
   if (kind === "frame") return filled(NO_FRAME, raw);
   if (kind === "output") return filled(NO_OUTPUT, raw);
+  if (kind === "copy") return filled(NO_COPY, raw);
   return null;
 }

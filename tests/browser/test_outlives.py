@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from comfy_nb.testing import Frames, ScriptedServer
-from tests.browser.lab import Notebook, write_notebook
+from tests.browser.lab import IDLE, Notebook, write_notebook
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(180)]
 
@@ -63,6 +63,32 @@ def sight(shown: Notebook) -> list[dict[str, Any]]:
 def run(shown: Notebook, count: int) -> None:
     for index in range(count):
         shown.run_to_end(index)
+
+
+def test_a_page_that_was_loaded_in_the_middle_of_the_run_saves_the_picture_too(
+    notebook: Callable[..., Notebook], work: Path
+):
+    path = work / "reloaded.ipynb"
+    with ScriptedServer(Frames(count=60, rate=10, size=512)) as server:
+        write_notebook(path, cells(server.url))
+        shown = notebook(path.name)
+        run(shown, 2)
+        shown.wait_until(lambda: "Interrupt" in shown.view(1).inner_text(), 20, "the job to run")
+        shown.save()
+        (live, copy) = outputs_of(path)
+        assert "image/jpeg" not in copy.data  # it still runs
+        shown.page.reload()
+        shown.page.wait_for_function(IDLE)
+        assert "Succeeded" not in shown.view(1).inner_text()
+        shown.wait_until(lambda: "Succeeded" in shown.view(1).inner_text(), 30, "the job to succeed")
+        shown.wait_until(lambda: "image/jpeg" in shown.outputs(1)[1]["data"], 20, "the copy to be filled in")
+        shown.save()
+        assert shown.outputs(1)[0]["data"] == live.data  # the live view is where it was
+        assert len([each for each in sight(shown) if each["shown"]]) == 1
+        assert shown.complaints == []
+    saved = outputs_of(path)
+    assert picture_in(saved[1]).size == (512, 512)
+    assert saved[1].data["text/plain"].startswith(f"{TITLE}: succeeded in ")
 
 
 def test_the_picture_and_one_line_are_there_without_a_kernel(
