@@ -22,6 +22,9 @@ WORKFLOW = {
 }
 TITLE = "Six <b>columns</b>"
 LIMIT = 150_000  # bytes per job
+# Said in the live view's place once the host has looked for its model.
+RESTORED = """() => [...document.querySelectorAll(".jp-OutputArea-output.jupyter-widgets")].some(
+    node => node.textContent.includes("model not found"))"""
 READY = "() => window.jupyterapp?.shell.currentWidget?.content?.widgets?.length > 0"
 SIGHT = """() => [...document.querySelectorAll(".jp-OutputArea-child")].map(child => ({
     live: child.querySelector(".cnb-card") !== null,
@@ -69,7 +72,7 @@ def test_a_page_that_was_loaded_in_the_middle_of_the_run_saves_the_picture_too(
     notebook: Callable[..., Notebook], work: Path
 ):
     path = work / "reloaded.ipynb"
-    with ScriptedServer(Frames(count=60, rate=10, size=512)) as server:
+    with ScriptedServer(Frames(count=1000, rate=10, size=512)) as server:
         write_notebook(path, cells(server.url))
         shown = notebook(path.name)
         run(shown, 2)
@@ -79,8 +82,8 @@ def test_a_page_that_was_loaded_in_the_middle_of_the_run_saves_the_picture_too(
         assert "image/jpeg" not in copy.data  # it still runs
         shown.page.reload()
         shown.page.wait_for_function(IDLE)
-        assert "Succeeded" not in shown.view(1).inner_text()
-        shown.wait_until(lambda: "Succeeded" in shown.view(1).inner_text(), 30, "the job to succeed")
+        shown.view(1).get_by_role("button", name="Interrupt").click()
+        shown.wait_until(lambda: "Cancelled" in shown.view(1).inner_text(), 30, "the job to end")
         shown.wait_until(lambda: "image/jpeg" in shown.outputs(1)[1]["data"], 20, "the copy to be filled in")
         shown.save()
         assert shown.outputs(1)[0]["data"] == live.data  # the live view is where it was
@@ -88,7 +91,7 @@ def test_a_page_that_was_loaded_in_the_middle_of_the_run_saves_the_picture_too(
         assert shown.complaints == []
     saved = outputs_of(path)
     assert picture_in(saved[1]).size == (512, 512)
-    assert saved[1].data["text/plain"].startswith(f"{TITLE}: succeeded in ")
+    assert saved[1].data["text/plain"].startswith(f"{TITLE}: cancelled")
 
 
 def test_the_picture_and_one_line_are_there_without_a_kernel(
@@ -125,4 +128,8 @@ def test_the_picture_and_one_line_are_there_without_a_kernel(
         shoot(again, name)
         (seen,) = [each for each in sight(again) if each["picture"]]
         assert seen["shown"]
+        if name == "outlives":  # a style of somebody else's notebook is not trusted
+            again.page.wait_for_function(RESTORED)
+            first = next(each for each in sight(again) if not each["picture"])
+            assert not first["shown"], first["text"]
         assert seen["text"].startswith(f"{TITLE}: succeeded in ")
