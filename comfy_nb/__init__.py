@@ -10,10 +10,11 @@ job                                     # a live view; job.image is a PIL image
 ```
 """
 
+from collections.abc import Mapping as _Mapping
+
 from comfy_nb import events
 from comfy_nb.board import JobBoard
 from comfy_nb.comfy import Comfy, connect, demo
-from comfy_nb.completion import complete as _complete
 from comfy_nb.errors import (
     AmbiguousName,
     BlockingCallError,
@@ -44,6 +45,7 @@ from comfy_nb.errors import (
 )
 from comfy_nb.examples import example, imagine
 from comfy_nb.job import Job
+from comfy_nb.kernel.completing import Matches as _Matches
 from comfy_nb.kernel.completing import add_matcher as _add_matcher
 from comfy_nb.kernel.hints import give_hints as _give_hints
 from comfy_nb.kernel.nesting import allow_nested_asyncio
@@ -110,6 +112,12 @@ __all__ = [
 
 def __dir__() -> list[str]:
     return [*__all__, "__version__"]
+
+
+def _complete(line: str, names: _Mapping[str, object]) -> _Matches | None:
+    from comfy_nb.completion import complete  # noqa: PLC0415 - when Tab is first pressed
+
+    return complete(line, names)
 
 
 _add_matcher(_complete)

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from html import escape
 from typing import Any, cast
 
-__all__ = ["WIDGET", "bundle", "publish", "replace", "static_bundle", "summary_html"]
+__all__ = ["WIDGET", "bundle", "publish", "replace", "stand_in_style", "static_bundle", "summary_html"]
 
 WIDGET = "application/vnd.jupyter.widget-view+json"
 
@@ -44,14 +44,25 @@ def summary_html(headline: str, details: Mapping[str, str] | None = None) -> str
 def static_bundle(text: str, *, jpeg: bytes = b"", mark: str = "") -> dict[str, str]:
     """A line of text under a picture, by media type, for front ends that know no widgets or no HTML.
 
-    `mark` is a class for style sheets. An empty text makes an output that shows nothing.
+    `mark` is a class for style sheets, and of a stand-in beside a live view. An empty text makes an output that shows
+    nothing.
     """
     data = base64.b64encode(jpeg).decode("ascii")
     look = "display:block;max-width:100%;height:auto;border-radius:4px;margin-bottom:4px"
     picture = f'<img alt="" style="{look}" src="data:image/jpeg;base64,{data}">' if data else ""
-    marked = f'<div class="{mark}">' if mark else "<div>"
+    marked = f'{stand_in_style(mark) if text else ""}<div class="{mark}">' if mark else "<div>"
     images = {"image/jpeg": data} if data else {}
     return {"text/plain": text, "text/html": f"{marked}{picture}{escape(text)}</div>", **images}
+
+
+def stand_in_style(mark: str) -> str:
+    """What hides the live view before a stand-in of class `mark` where it is none any more.
+
+    JupyterLab without the kernel has "model not found" there, an export its text. Where an output's styles are not
+    trusted, that stays.
+    """
+    remains = ".jp-RenderedText,.jupyter-widgets:not(:has(*))"
+    return f"<style>.jp-OutputArea-child:has(+.jp-OutputArea-child .{mark})>:is({remains}){{display:none}}</style>"
 
 
 def publish(name: str, data: Mapping[str, Any]) -> None:

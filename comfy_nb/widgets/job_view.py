@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import uuid
 from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
@@ -15,7 +16,7 @@ from comfy_nb.events import Entitled, Event, OutputArrived, Placed, Preview, Pro
 from comfy_nb.run import FINAL
 from comfy_nb.snapshot import Snapshot, plan_view
 from comfy_nb.widgets import pictures
-from comfy_nb.widgets.saved import Saved
+from comfy_nb.widgets.saved import BESIDE, Saved, saved_copy
 from comfy_nb.widgets.source import ShownOutput, Source
 from comfy_nb.widgets.view import Content, View
 
@@ -41,7 +42,8 @@ class JobView(View):
         self._stop: Callable[[], None] | None = None
         self._told: tuple[object, ...] = ()
         self._moving: str | None = None  # the node whose bar moved last, with nothing else since
-        super().__init__(plan=plan_view(source.plan(), source.server), state=self._state())
+        self._id = uuid.uuid4().hex
+        super().__init__(model_id=self._id, plan=self._plan(), state=self._state())
         self._saved = Saved(source, self._loop)
 
     def show(self) -> None:
@@ -92,7 +94,7 @@ class JobView(View):
                 )
                 numbers = False
             case Placed() | Entitled():
-                self.set_trait("plan", plan_view(self._source.plan(), self._source.server))
+                self.set_trait("plan", self._plan())
                 numbers = False
             case _:
                 numbers, self._moving = False, None
@@ -100,6 +102,9 @@ class JobView(View):
             self._bridge.state(self._state, urgent=False)
         else:
             self._tell()
+
+    def _plan(self) -> dict[str, Any]:
+        return {**plan_view(self._source.plan(), self._source.server), "model": self._id}
 
     def _state(self) -> dict[str, Any]:
         return self._source.snapshot().state(output.kind for output in self._source.outputs())
@@ -154,10 +159,17 @@ class JobView(View):
         first = min(images, key=lambda output: (not output.saved, output.index))
         self.set_trait("poster", await self._loop.work(pictures.poster, first))
 
+    async def _send_copy(self) -> None:
+        """For a page that was loaded after the copy beside the view was displayed: it puts it there itself."""
+        data = await self._loop.work(saved_copy, self._source, mark=BESIDE)
+        self._bridge.message({"k": "copy", "data": data})
+
     def _answer(self, content: Content) -> None:
         match content:
             case {"k": "interrupt"}:
                 self._interrupt()
+            case {"k": "copy"} if self._source.snapshot().status in FINAL:
+                self._spawn(self._send_copy())
             case {"k": "hello"}:
                 self._show_outputs(self._source.outputs())
             case _:

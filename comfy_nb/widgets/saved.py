@@ -21,7 +21,7 @@ from comfy_nb.store import saved_limit
 from comfy_nb.widgets import pictures
 from comfy_nb.widgets.source import ShownOutput, Source
 
-__all__ = ["Saved", "saved_copy"]
+__all__ = ["BESIDE", "Saved", "saved_copy"]
 
 BESIDE = "cnb-saved"  # the style sheet hides it behind a live view
 PATIENCE = 1.0  # seconds that `settle()` waits at most

@@ -12,6 +12,8 @@ from html import escape
 
 from PIL import Image
 
+from comfy_nb.kernel.display import stand_in_style
+
 __all__ = ["contact_sheet", "sheet_bundle"]
 
 COLUMNS = 6
@@ -60,5 +62,6 @@ def sheet_bundle(
     )
     more = f"<p>… and {len(rows) - MAX_ROWS} more</p>" if len(rows) > MAX_ROWS else ""
     listed = f"<ul>{items}</ul>{more}" if items else ""
-    html = f'<div class="{mark}">{picture}<strong>{escape(headline)}</strong>{listed}</div>'
+    style = stand_in_style(mark) if mark and headline else ""
+    html = f'{style}<div class="{mark}">{picture}<strong>{escape(headline)}</strong>{listed}</div>'
     return {"text/plain": headline, "text/html": html} | ({"image/jpeg": data} if data else {})

@@ -10,6 +10,8 @@ export type OutputKind = "image" | "text" | "video" | "audio" | "file";
 /** The part that never changes: trait `plan`. */
 export interface Plan {
   readonly id: string;
+  /** The live view's own id, as the notebook has it. */
+  readonly model: string;
   readonly title: string;
   readonly server: string;
   readonly nodes: readonly { readonly id: string; readonly label: string; readonly activity: string }[];
@@ -92,7 +94,7 @@ export interface Output {
   readonly problem: string;
 }
 
-export type ToPage = { readonly k: "hi" } | Frame | Output | Refused;
+export type ToPage = { readonly k: "hi" } | Frame | Output | Refused | Kept;
 
 /** An Interrupt that could not be done, and why. */
 export interface Refused {
@@ -100,7 +102,15 @@ export interface Refused {
   readonly why: string;
 }
 
-export const NO_PLAN: Plan = { id: "", title: "", server: "", nodes: [] };
+/** What a saved notebook keeps, by media type. */
+export interface Kept {
+  readonly k: "copy";
+  readonly data: object;
+}
+
+export type ToPage = { readonly k: "hi" } | Frame | Output | Kept;
+
+export const NO_PLAN: Plan = { id: "", model: "", title: "", server: "", nodes: [] };
 
 export const NO_STATE: State = {
   status: "new",
@@ -128,6 +138,8 @@ export const NO_STATE: State = {
 };
 
 const NO_FRAME: Frame = { k: "frame", s: "", n: 0, node: "", step: 0, of: 0, progress: 0, t: null };
+
+const NO_COPY: Kept = { k: "copy", data: {} };
 
 const NO_OUTPUT: Output = {
   k: "output",
@@ -172,5 +184,6 @@ export function readMessage(raw: unknown): ToPage | null {
   if (kind === "refused") return filled<Refused>({ k: "refused", why: "" }, raw);
   if (kind === "frame") return filled(NO_FRAME, raw);
   if (kind === "output") return filled(NO_OUTPUT, raw);
+  if (kind === "copy") return filled(NO_COPY, raw);
   return null;
 }

@@ -3,8 +3,10 @@
 import type { AnyModel } from "@anywidget/types";
 import { computed, type ReadonlySignal, type Signal, signal } from "@preact/signals";
 import { Bridge } from "./bridge";
+import { Copy } from "./copy";
 import { BROWSER, type Browser, Painter, type Picture } from "./painter";
 import {
+  FINAL,
   type Frame,
   isActive,
   type Output,
@@ -68,6 +70,7 @@ export class Session {
     return standing(state, shown?.frame ?? null, (shown?.order ?? -1) > order);
   });
   private order = 0;
+  private readonly copy: Copy;
 
   constructor(
     private readonly model: AnyModel,
@@ -80,7 +83,9 @@ export class Session {
     this.received = signalOf({ state: readState(model.get("state")), at: this.clock(), order: 0 });
     this.painter = new Painter((arrived, width, height) => this.painted(arrived, width / height), browser);
     this.bridge = new Bridge(model, signal, (content, buffers) => this.hear(content, buffers));
+    this.copy = new Copy(model, signal, () => this.bridge.send({ k: "copy" }));
     this.watchTraits();
+    this.end();
     signal.addEventListener("abort", () => this.forget());
     ticks(this.ticking, this.clock, () => this.look(), signal);
   }
@@ -111,7 +116,12 @@ export class Session {
     // Python answered: it is stopping, has stopped, or could not stop.
     if (state.stopping || !isActive(state.status) || before.stopping) this.asked.value = null;
     this.received.value = { state, at: this.clock(), order: ++this.order };
+    this.end();
     this.look();
+  }
+
+  private end(): void {
+    if (FINAL.has(this.state.value.status)) this.copy.ended(this.plan.value.model);
   }
 
   private hear(content: unknown, buffers: readonly DataView[]): void {
@@ -124,6 +134,8 @@ export class Session {
     } else if (message?.k === "refused") {
       this.asked.value = null;
       this.refused.value = message.why;
+    } else if (message?.k === "copy") {
+      this.copy.fill(this.plan.value.model, message.data);
     }
   }
 

@@ -8,6 +8,7 @@ type Handler = (...values: unknown[]) => void;
 
 export const PLAN: Plan = {
   id: "0b5f",
+  model: "m1",
   title: "a glass bottle",
   server: "127.0.0.1:8188",
   nodes: [

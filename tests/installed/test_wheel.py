@@ -69,3 +69,11 @@ def test_an_example_is_at_hand_anywhere(run_cells: Callable[[Sequence[str]], Not
     shown = run_cells(["import comfy_nb as cn; cn.example()", "cn.example('image_to_image')"]).cells
     assert "Workflow 'text_to_image'" in str(shown[0].outputs)
     assert "Workflow 'image_to_image'" in str(shown[1].outputs)
+
+
+def test_git_ignores_the_copy_that_make_demo_lays_out():
+    ignored = subprocess.run(
+        ["git", "check-ignore", "-q", "comfy_nb_tour/01_first_job.ipynb"], cwd=ROOT, check=False
+    )
+    assert ignored.returncode == 0
+    assert "comfy-nb demo\n" in (ROOT / "Makefile").read_text()

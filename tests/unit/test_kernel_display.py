@@ -2,7 +2,7 @@ import base64
 
 import pytest
 
-from comfy_nb.kernel.display import WIDGET, bundle, summary_html
+from comfy_nb.kernel.display import WIDGET, bundle, static_bundle, summary_html
 
 LIVE = {"version_major": 2, "version_minor": 1, "model_id": "ab12"}
 
@@ -33,6 +33,14 @@ def test_a_bundle_holds_the_widget_and_what_stands_in_for_it(made):
 def test_without_a_live_view_the_static_parts_stand_alone(view):
     data, _ = bundle(view, text="Job 12: done")
     assert data == {"text/plain": "Job 12: done", "text/html": summary_html("Job 12: done")}
+
+
+def test_a_stand_in_hides_what_is_left_of_the_live_view_once_it_has_something_to_show():
+    html = static_bundle("done", mark="beside")["text/html"]
+    assert html.startswith("<style>.jp-OutputArea-child:has(+.jp-OutputArea-child .beside)>")
+    assert html.endswith('<div class="beside">done</div>')
+    assert "<style>" not in static_bundle("done")["text/html"]
+    assert static_bundle("", mark="beside")["text/html"] == '<div class="beside"></div>'
 
 
 def test_text_stays_text():

@@ -338,6 +338,24 @@ def test_a_job_that_was_stopped_gets_no_poster(rig):
     assert rig.view.poster == b""
 
 
+def test_a_page_gets_the_copy_of_an_ended_job_when_it_asks(rig):
+    assert len(rig.comm.sent[0][2]["state"]["plan"]["model"]) == 32  # by which it finds the place
+    rig.job.feed(ev.Submitted(), ev.Started())
+    rig.job.add(0, png())
+    rig.comm.says({"k": "copy"})
+    settle()
+    rig.job.feed(ev.Settled("succeeded"), ev.Ended())
+    until(lambda: rig.view.poster)
+    assert rig.comm.messages("copy") == []  # it ran still, and Python fills it in by itself
+    rig.comm.says({"k": "copy"})
+    until(lambda: rig.comm.messages("copy"))
+    kept = rig.comm.messages("copy")[0]["data"]
+    assert kept["text/plain"].startswith("<i>A bottle</i>: succeeded")
+    assert kept["text/plain"].endswith("1 image")
+    assert 'class="cnb-saved"' in kept["text/html"]
+    assert kept["image/jpeg"]
+
+
 def test_closing_stops_it_following_and_twice_is_harmless(rig):
     rig.view.close()
     rig.view.close()
