@@ -19,6 +19,7 @@ import traitlets
 from comfy_nb.client.loop import get_loop
 from comfy_nb.events import Event, Preview
 from comfy_nb.run import FINAL
+from comfy_nb.widgets.begin import begin
 from comfy_nb.widgets.bridge import Bridge, hub_of
 from comfy_nb.widgets.job_view import JobView
 from comfy_nb.widgets.rows import Row, row_of
@@ -76,6 +77,7 @@ class BoardView(anywidget.AnyWidget):
         """A view without jobs: `show()` adds them. `servers` are the names of the servers that rows refer to."""
         self._wishes, self._servers = wishes, tuple(servers)
         self._loop = get_loop()
+        begin()
         self._bridge = Bridge(self._post, self._set_counts, hub_of(self._loop))
         self._shown: dict[int, _Shown] = {}
         self._foreign: dict[int, Row] = {}

@@ -16,6 +16,7 @@ from comfy_nb.events import Event, OutputArrived, Preview, Progressed
 from comfy_nb.run import FINAL
 from comfy_nb.snapshot import Snapshot, plan_view
 from comfy_nb.widgets import pictures
+from comfy_nb.widgets.begin import begin
 from comfy_nb.widgets.bridge import Bridge, hub_of
 from comfy_nb.widgets.saved import Saved
 from comfy_nb.widgets.source import ShownOutput, Source
@@ -45,6 +46,7 @@ class JobView(anywidget.AnyWidget):
         self._source = source
         # Kept: at the interpreter's end a widget is closed once more, when no new loop can be started.
         self._loop = get_loop()
+        begin()
         self._bridge = Bridge(self._post, partial(self.set_trait, "state"), hub_of(self._loop))
         self._saved = Saved(source, self._loop)
         self._stop: Callable[[], None] | None = None
