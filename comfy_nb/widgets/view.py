@@ -16,6 +16,7 @@ import anywidget
 
 from comfy_nb.kernel.cells import shown
 from comfy_nb.loop import get_loop
+from comfy_nb.widgets.begin import begin
 from comfy_nb.widgets.bridge import Bridge, hub_of
 
 __all__ = ["View"]
@@ -32,6 +33,7 @@ class View(anywidget.AnyWidget):
         """A view that nobody sees yet."""
         # Kept: at the interpreter's end a widget is closed once more, when no new loop can be started.
         self._loop = get_loop()
+        begin()
         self._bridge = Bridge(self._post, self._change, hub_of(self._loop))
         self._begun = self._closed = self._over = False
         super().__init__(**traits)

@@ -108,8 +108,6 @@ export interface Kept {
   readonly data: object;
 }
 
-export type ToPage = { readonly k: "hi" } | Frame | Output | Kept;
-
 export const NO_PLAN: Plan = { id: "", model: "", title: "", server: "", nodes: [] };
 
 export const NO_STATE: State = {

@@ -275,6 +275,33 @@ def abusive_errors(rig: Rig, shoot):
     assert rig.board.locator("script, .cnb-tile b b, .cnb-error b b, img[src=x]").count() == 0
 
 
+MANY = """jobs = [one.submit(workflow, {"KSampler.seed": seed}) for seed in range(30)];"""
+
+
+def test_many_that_wait_are_one_tile_that_opens(notebook, work, servers, shoot):
+    cells = [CONNECT.format(one=servers[0].url, two=servers[1].url, graph=GRAPH), MANY]
+    write_notebook(work / "many.ipynb", cells)
+    shown = notebook("many.ipynb")
+    shown.run_to_end(0)
+    rig = Rig(shown, servers)
+    shown.run_to_end(1)
+    rig.until(1, "running", 20)
+    shown.wait_until(
+        lambda: rig.cards() == [1, 2, 3, 4, 0], 20, "one that runs, three that wait, one for all others"
+    )
+    fold = rig.tile(0)
+    assert "+26" in fold.inner_text()
+    shoot(shown, "folded")
+    fold.focus()
+    fold.press("Enter")
+    shown.wait_until(lambda: 5 in rig.cards(), 10, "the others")
+    rig.board.get_by_role("searchbox").fill("seed 2")
+    shown.wait_until(lambda: 0 not in rig.cards() and 21 in rig.cards(), 10, "all that were looked for")
+    rig.board.get_by_role("searchbox").fill("")
+    rig.board.get_by_role("button", name="List").click()
+    shoot(shown, "list")
+
+
 def test_a_contact_sheet_is_there_without_a_kernel(rig: Rig, notebook, work, shoot):
     hurry()
     rig.shown.run_to_end(1)

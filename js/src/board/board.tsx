@@ -4,7 +4,7 @@ import { useName } from "../parts/name";
 import { isActive } from "../protocol";
 import { Detail } from "./detail";
 import { Grid } from "./grid";
-import { arranged } from "./order";
+import { arranged, folded } from "./order";
 import type { Row } from "./protocol";
 import type { BoardSession } from "./session";
 import { type Choices, Toolbar } from "./toolbar";
@@ -16,14 +16,16 @@ const FIRST: Choices = { filter: "all", words: "", sort: "status", mode: "grid",
 export function Board({ session, host }: { session: BoardSession; host: Host }) {
   const [choices, setChoices] = useState(FIRST);
   const name = useName("Job board");
+  const [open, setOpen] = useState(false);
   const table = session.table.value;
   const { filter, words, sort } = choices;
   // `table` says when the rows changed.
   const rows = useMemo(() => session.all(), [session, table]);
-  const keys = useMemo(
-    () => arranged(rows, filter, words, sort).map((row) => row.key),
-    [rows, filter, words, sort],
-  );
+  const found = useMemo(() => arranged(rows, filter, words, sort), [rows, filter, words, sort]);
+  const keys = useMemo(() => found.map((row) => row.key), [found]);
+  // Who looks for something is shown all of it.
+  const plain = filter === "all" && words === "";
+  const fold = useMemo(() => (plain ? folded(found, open) : { keys, more: 0 }), [found, keys, plain, open]);
   const opened = session.opened.value;
   const life = session.bridge.life.value;
   return (
@@ -33,7 +35,13 @@ export function Board({ session, host }: { session: BoardSession; host: Host }) 
       <div hidden={opened !== null}>
         <Toolbar choices={choices} choose={(change) => setChoices((now) => ({ ...now, ...change }))} />
         {rows.length > 0 && keys.length > 0 && (
-          <Grid session={session} keys={keys} mode={choices.mode} size={choices.size} />
+          <Grid
+            session={session}
+            keys={fold.keys}
+            mode={choices.mode}
+            size={choices.size}
+            fold={{ more: fold.more, open, turn: () => setOpen(!open) }}
+          />
         )}
         {keys.length === 0 && <Nothing session={session} any={rows.length > 0} />}
       </div>

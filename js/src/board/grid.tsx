@@ -1,9 +1,9 @@
 import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
 import { isActive } from "../protocol";
 import { inSight, type Layout, layoutOf, type Mode, moved, placeOf } from "./layout";
-import { clicked } from "./order";
+import { clicked, FOLD } from "./order";
 import type { BoardSession } from "./session";
-import { Tile } from "./tile";
+import { Fold, type Folding, Tile } from "./tile";
 
 const ROWS_AROUND = 1; // of cards beyond those in sight that are in the document
 const SCREENS_AROUND = 2; // of which thumbnails are asked for
@@ -16,8 +16,14 @@ interface View {
 }
 
 /** The jobs that are shown, in a scroller of its own; only what is in sight is in the document. */
-export function Grid(props: { session: BoardSession; keys: readonly number[]; mode: Mode; size: number }) {
-  const { session, keys, mode, size } = props;
+export function Grid(props: {
+  session: BoardSession;
+  keys: readonly number[];
+  mode: Mode;
+  size: number;
+  fold: Folding;
+}) {
+  const { session, keys, mode, size, fold } = props;
   const scroller = useRef<HTMLDivElement>(null);
   const [view, setView] = useState<View>({ top: 0, height: 640, width: 640 });
   const [focus, setFocus] = useState<number | null>(null);
@@ -48,6 +54,11 @@ export function Grid(props: { session: BoardSession; keys: readonly number[]; mo
       if (session.selected.value.size > 0) session.select(new Set());
       return;
     }
+    if (key === FOLD) {
+      setFocus(key);
+      fold.turn();
+      return;
+    }
     const modifiers = { toggle: event.ctrlKey || event.metaKey, range: event.shiftKey };
     setFocus(key);
     session.select(clicked(keys, session.selected.value, key, anchor.current, modifiers));
@@ -69,6 +80,10 @@ export function Grid(props: { session: BoardSession; keys: readonly number[]; mo
   };
   const actsOn = (event: KeyboardEvent): boolean => {
     const { value: selected } = session.selected;
+    if (keyOf(event.target) === FOLD && (event.key === "Enter" || event.key === " ")) {
+      fold.turn();
+      return true;
+    }
     switch (event.key) {
       case "Enter":
         if (focus !== null) session.open(focus);
@@ -106,7 +121,7 @@ export function Grid(props: { session: BoardSession; keys: readonly number[]; mo
         onClick={onClick}
         onDblClick={(event) => {
           const key = keyOf(event.target);
-          if (key !== null) session.open(key);
+          if (key !== null && key !== FOLD) session.open(key);
         }}
         onKeyDown={onKeyDown}
       >
@@ -114,20 +129,17 @@ export function Grid(props: { session: BoardSession; keys: readonly number[]; mo
           const key = keys[index];
           if (key === undefined) return null;
           const { x, y } = placeOf(layout, index);
-          return (
-            <Tile
-              key={key}
-              session={session}
-              id={key}
-              index={index}
-              count={keys.length}
-              x={x}
-              y={y}
-              width={layout.width}
-              height={layout.height}
-              focusable={at < 0 ? index === first : index === at}
-            />
-          );
+          const place = {
+            index,
+            x,
+            y,
+            count: keys.length,
+            width: layout.width,
+            height: layout.height,
+            focusable: at < 0 ? index === first : index === at,
+          };
+          if (key === FOLD) return <Fold key={key} fold={fold} {...place} />;
+          return <Tile key={key} session={session} id={key} {...place} />;
         })}
       </ul>
     </div>

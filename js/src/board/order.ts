@@ -42,6 +42,26 @@ export function arranged(rows: readonly Row[], filter: Filter, words: string, so
     .sort(ORDERS[sort]);
 }
 
+/** The place of those that wait and are not shown one by one; no job has this key. */
+export const FOLD = 0;
+const MANY = 8; // that wait are all shown; of more, only a few
+const FEW = 3;
+
+/** The keys to show: of many that wait the next few and, for the others, `FOLD`; if it is open all, and `FOLD` last. */
+export function folded(
+  rows: readonly Row[],
+  open: boolean,
+): { readonly keys: number[]; readonly more: number } {
+  const waiting = rows.filter((row) => rank(row) === 1).map((row) => row.key);
+  const keys = rows.map((row) => row.key);
+  if (waiting.length <= MANY) return { keys, more: 0 };
+  const more = waiting.length - FEW;
+  const hidden = new Set(waiting.slice(FEW));
+  const shown = open ? keys : keys.filter((key) => !hidden.has(key));
+  const last = open ? waiting.at(-1) : waiting[FEW - 1];
+  return { keys: shown.flatMap((key) => (key === last ? [key, FOLD] : [key])), more };
+}
+
 function has(row: Row, wanted: readonly string[]): boolean {
   const said = `${row.title} ${row.owner} ${row.node} ${why(row)} ${row.status}`.toLocaleLowerCase();
   return wanted.every((word) => said.includes(word));

@@ -2,13 +2,12 @@ import { useEffect, useRef } from "preact/hooks";
 import { Bar } from "../parts/bar";
 import { isActive } from "../protocol";
 import { percent } from "../words";
+import { FOLD } from "./order";
 import type { Row } from "./protocol";
 import type { BoardSession, Live } from "./session";
 import { figuresOf, lineOf, spoken, whereOf } from "./words";
 
-export interface TileProps {
-  readonly session: BoardSession;
-  readonly id: number;
+interface Place {
   readonly index: number;
   readonly count: number;
   readonly x: number;
@@ -16,6 +15,44 @@ export interface TileProps {
   readonly width: number;
   readonly height: number;
   readonly focusable: boolean;
+}
+
+export interface TileProps extends Place {
+  readonly session: BoardSession;
+  readonly id: number;
+}
+
+/** Those that wait and are not shown one by one. */
+export interface Folding {
+  readonly more: number;
+  readonly open: boolean;
+  readonly turn: () => void;
+}
+
+function placed(place: Place) {
+  return {
+    "aria-setsize": place.count,
+    "aria-posinset": place.index + 1,
+    tabIndex: place.focusable ? 0 : -1,
+    style: {
+      width: `${place.width}px`,
+      height: `${place.height}px`,
+      transform: `translate(${place.x}px, ${place.y}px)`,
+    },
+  };
+}
+
+/** The tile that stands for many that wait; a click or Enter opens it, and closes it again. */
+export function Fold({ fold, ...place }: Place & { readonly fold: Folding }) {
+  const words = fold.open ? `Fold ${fold.more} waiting jobs` : `Show ${fold.more} more waiting jobs`;
+  return (
+    <li class="cnb-tile cnb-tile-fold" data-key={FOLD} aria-label={words} {...placed(place)}>
+      <button type="button" tabIndex={-1} aria-expanded={fold.open} aria-label={words}>
+        <b>{fold.open ? "−" : `+${fold.more}`}</b>
+        <span>{fold.open ? "fold" : "waiting"}</span>
+      </button>
+    </li>
+  );
 }
 
 /** One job: its picture, its title, and where it stands. */
@@ -34,14 +71,7 @@ export function Tile(props: TileProps) {
       data-foreign={row.owner !== ""}
       aria-label={spoken(row, selected, server)}
       aria-busy={row.status === "running"}
-      aria-setsize={props.count}
-      aria-posinset={props.index + 1}
-      tabIndex={props.focusable ? 0 : -1}
-      style={{
-        width: `${props.width}px`,
-        height: `${props.height}px`,
-        transform: `translate(${props.x}px, ${props.y}px)`,
-      }}
+      {...placed(props)}
     >
       <Picture session={session} row={row} />
       <Text session={session} row={row} server={server} />

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { arranged, clicked } from "../../src/board/order";
+import { arranged, clicked, FOLD, folded } from "../../src/board/order";
 import { row } from "./helpers";
 
 const ROWS = [
@@ -68,4 +68,27 @@ describe("clicks", () => {
     expect(click(3, 2, false, true)).toEqual([3, 5, 2]);
   });
   test("a range without an anchor is one", () => expect(click(6, null, false, true)).toEqual([6]));
+});
+
+describe("many that wait", () => {
+  const jobs = (waiting: number) => [
+    row(90, { s: "running" }),
+    ...Array.from({ length: waiting }, (_, at) => row(at + 1, { s: "queued", q: at + 1 })),
+    row(91),
+    row(92),
+  ];
+
+  test("are one tile after the next three, before what has ended", () => {
+    expect(folded(jobs(17), false)).toEqual({ keys: [90, 1, 2, 3, FOLD, 91, 92], more: 14 });
+  });
+
+  test("are all there when it is open, and it closes again", () => {
+    const { keys, more } = folded(jobs(9), true);
+    expect(keys).toEqual([90, 1, 2, 3, 4, 5, 6, 7, 8, 9, FOLD, 91, 92]);
+    expect(more).toBe(6);
+  });
+
+  test("are not folded when they are few", () => {
+    expect(folded(jobs(8), false)).toEqual({ keys: [90, 1, 2, 3, 4, 5, 6, 7, 8, 91, 92], more: 0 });
+  });
 });
