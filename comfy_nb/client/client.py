@@ -315,6 +315,7 @@ class Client:
         for prompt in prompts:
             if self._stopper.due(prompt):
                 self._start(self._stopper.stop(prompt), "interrupt")
+        runs = {item.prompt_id for item in queue.running}
         for line in self._lines:
             if line.note_deafness():
                 log.info(
@@ -322,7 +323,7 @@ class Client:
                     self.address.display,
                 )
                 self._start(line.socket.renew(), "renew")
-            running = next((p for p in line.prompts.values() if queue.position(p.id) == 0), None)
+            running = next((p for p in line.prompts.values() if p.id in runs), None)
             if running is not None and line.note_silence(running):
                 log.info("comfy_nb: %s runs, and nothing is heard of it", running.id)
                 self._start(line.socket.renew(), "renew")

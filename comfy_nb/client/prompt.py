@@ -8,6 +8,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
+from itertools import islice
 from typing import Any
 
 from comfy_nb import events as ev
@@ -24,6 +25,7 @@ __all__ = ["Frame", "Prompt", "Result"]
 log = logging.getLogger("comfy_nb")
 
 Listener = Callable[[ev.Event], None]
+MOST_CHANGES = 200  # of one full picture that are taken at once; the next one brings the others
 ResultKey = tuple[str, FileRef | None, int]
 
 
@@ -160,7 +162,9 @@ class Prompt:
             self.feed(ev.LinkChanged("connected", ""))  # the silence is over
         if isinstance(message, wire.ProgressState):
             self.pictured = True
-            meant: tuple[ev.Event | None, ...] = tuple(differences(self.run, message.nodes))
+            meant: tuple[ev.Event | None, ...] = tuple(
+                islice(differences(self.run, message.nodes), MOST_CHANGES)
+            )
         else:
             meant = (*self._over_by(message), ev.from_message(message))
         told = (self.feed(event) for event in meant if event is not None)
@@ -207,7 +211,8 @@ class Prompt:
         """Put the results in the history's order; what it does not know (frames of the socket) comes last."""
         ranked = [self._keys.get(key) for output in outputs for key in keys_of(output)]
         first = [index for index in ranked if index is not None]
-        rest = [result.index for result in self.results if result.index not in set(first)]
+        ordered = set(first)
+        rest = [result.index for result in self.results if result.index not in ordered]
         by_index = {result.index: result for result in self.results}
         self.results = tuple(by_index[index] for index in (*first, *rest))
 

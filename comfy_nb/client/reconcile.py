@@ -15,7 +15,7 @@ from weakref import WeakKeyDictionary
 from comfy_nb import events as ev
 from comfy_nb.client.collect import collect
 from comfy_nb.client.exchange import Unavailable
-from comfy_nb.client.http import Http
+from comfy_nb.client.http import LONG_QUEUE, Http
 from comfy_nb.client.loop import Loop
 from comfy_nb.client.prompt import Prompt
 from comfy_nb.client.timing import Timing
@@ -62,8 +62,9 @@ class Reconciler:
             self._unread(prompts, error)
             raise
         gone: list[Prompt] = []
+        places = await self._loop.work(_places, queue) if len(queue.pending) > LONG_QUEUE else _places(queue)
         for prompt in prompts:
-            position = queue.position(prompt.id)
+            position = places.get(prompt.id)
             if position is None:
                 gone.append(prompt)
             else:
@@ -178,6 +179,12 @@ class Reconciler:
         except ServerError as error:  # the list of all is more than this server can tell
             log.info("comfy_nb: the last of the history: %s", error)
             return False
+
+
+def _places(queue: Queue) -> dict[str, int]:
+    """Every prompt's position, in one go: `Queue.position` looks through all of it for each."""
+    waiting = {item.prompt_id: len(queue.pending) - at for at, item in enumerate(reversed(queue.pending))}
+    return waiting | {item.prompt_id: 0 for item in queue.running}
 
 
 def _found(prompt: Prompt) -> None:

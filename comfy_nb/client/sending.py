@@ -144,7 +144,7 @@ class Sender:
         began = time.monotonic()
         reply = await self._http.post_prompt(body)
         if isinstance(reply, PromptRejected):
-            self._finish(prompt, ev.Rejected(rejection(reply, prompt.plan)))
+            self._finish(prompt, ev.Rejected(await self._http.work(rejection, reply, prompt.plan)))
         else:
             line.expect(began)
             self._accepted(line, prompt, reply)
