@@ -40,11 +40,6 @@ def seconds(work: Callable[[], object]) -> float:
 def ordering(count: int) -> Callable[[], object]:
     texts = [f"text {n}" for n in range(count)]
     history = {ID: {"outputs": {"9": {"text": texts}}, "status": {"status_str": "success"}}}
-        ID: {
-            "outputs": {"9": {"text": [f"text {n}" for n in range(count)]}},
-            "status": {"status_str": "success"},
-        }
-    }
     entry = parse_history(history, ID)
     assert entry is not None
     outputs: tuple[NodeOutput, ...] = entry.outputs
