@@ -6,6 +6,7 @@ import difflib
 import json
 import re
 from collections.abc import Callable
+from dataclasses import replace
 
 from comfy_nb.errors import Problem
 from comfy_nb.events import Failure, Settled
@@ -18,6 +19,7 @@ __all__ = ["left_out", "refusal", "rejection", "unreachable", "verdict"]
 
 MAX_LINE = 300  # characters of a server's message in one line for people
 MAX_DETAIL = 20_000  # characters of a traceback
+MAX_NEAREST = 5  # faults of one prompt for which the nearest names are looked up
 SHOWN = 3  # names that may have been meant
 CLOSE = 0.6  # how like another a name must be to be one of them, 0 to 1
 
@@ -27,7 +29,10 @@ _UNTOLD = re.compile(r"\(list of length (\d{1,9})\)")  # in place of a list of m
 
 def rejection(reply: PromptRejected, plan: Plan) -> Failure:
     """Why the server refused the prompt: every node and input that it named."""
-    problems = [_problem(error, plan) for error in reply.node_errors]
+    # To find out what may have been meant takes long with long lists.
+    told = reply.node_errors[:MAX_NEAREST]
+    rest = (replace(error, choices=()) for error in reply.node_errors[MAX_NEAREST:])
+    problems = [_problem(error, plan) for error in (*told, *rest)]
     if not problems:
         problems.append(Problem(_both(reply.message, reply.details) or "the server gave no reason"))
     more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""

@@ -289,6 +289,7 @@ class Client:
         for delivery in deliveries:
             if self._stopper.due(delivery):
                 self._start(self._stopper.stop(delivery), "interrupt")
+        runs = {item.prompt_id for item in queue.running}
         for line in self._lines:
             if line.note_deafness():
                 log.info(
@@ -296,7 +297,7 @@ class Client:
                     self.address.display,
                 )
                 self._start(line.socket.renew(), "renew")
-            running = next((each for each in line.deliveries.values() if queue.position(each.id) == 0), None)
+            running = next((each for each in line.deliveries.values() if each.id in runs), None)
             if running is not None and line.note_silence(running):
                 log.info("comfy_nb: %s runs, and nothing is heard of it", running.id)
                 self._start(line.socket.renew(), "renew")

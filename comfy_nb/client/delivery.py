@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any
 
 from comfy_nb import events as ev
@@ -19,6 +20,7 @@ from comfy_nb.wire.records import FileRef, NodeOutput
 
 __all__ = ["Delivery", "ResultKey", "keys_of"]
 
+MOST_CHANGES = 200  # of one full picture that are taken at once; the next one brings the others
 ResultKey = tuple[str, FileRef | None, int]
 
 
@@ -86,7 +88,7 @@ class Delivery:
         yield from (shown for shown in ev.shown_by(message) if self.run.display_id(shown.node_id) is None)
         if isinstance(message, wire.ProgressState):
             self.pictured = True
-            yield from differences(self.run, message.nodes)
+            yield from islice(differences(self.run, message.nodes), MOST_CHANGES)
             return
         yield from self._over_by(message)
         if (event := ev.from_message(message)) is not None:

@@ -21,13 +21,14 @@ from comfy_nb.loop import Loop
 from comfy_nb.wire import records
 from comfy_nb.wire.messages import Json, loads
 
-__all__ = ["Capabilities", "Http"]
+__all__ = ["LONG_QUEUE", "Capabilities", "Http"]
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
 MAX_FILE = 4096 << 20
 BIG_JSON = 256 << 10  # bytes from which JSON is handled in a worker, off the loop thread
+LONG_QUEUE = 1000  # prompts from which a queue is handled in a worker
 OK = 200
 NOT_SUPPORTED = (404, 405)
 NOT_NOW = (429, *range(500, 600))
@@ -93,9 +94,17 @@ class Http:
         """What runs and what waits, in run order."""
         found = await self._get("/queue")
         try:  # asked for often, and its ids alone are read: `whole_queue` is for showing
-            return records.parse_queue(found)
+            return (
+                await self._loop.work(records.parse_queue, found)
+                if _is_long(found)
+                else records.parse_queue(found)
+            )
         except ValueError as error:
             raise ServerError(f"{self.address.display}: {error}") from None
+
+    async def work(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Run what may take long in a worker, off the loop thread."""
+        return await self._loop.work(function, *args, **kwargs)
 
     async def whole_queue(self) -> records.Queue:
         """What runs and what waits, to be shown."""
@@ -258,6 +267,12 @@ class Http:
 
     async def _dumps(self, body: dict[str, Any]) -> bytes:
         return (await self._loop.work(json.dumps, body, allow_nan=False)).encode()
+
+
+def _is_long(queue: Json) -> bool:
+    """Whether a queue is handled in a worker."""
+    pending = queue.get("queue_pending") if isinstance(queue, dict) else None
+    return isinstance(pending, list) and len(pending) > LONG_QUEUE
 
 
 def _numbers(version: str) -> tuple[int, ...]:

@@ -16,7 +16,7 @@ from comfy_nb import events as ev
 from comfy_nb.client.collect import collect
 from comfy_nb.client.delivery import Delivery
 from comfy_nb.client.exchange import Unavailable
-from comfy_nb.client.http import Http
+from comfy_nb.client.http import LONG_QUEUE, Http
 from comfy_nb.client.timing import Timing
 from comfy_nb.errors import ComfyError, ConnectionFailed, ServerError
 from comfy_nb.failures import unreachable, verdict
@@ -59,8 +59,10 @@ class Reconciler:
             self._unread(deliveries, error)
             raise
         gone: list[Delivery] = []
+        work = self._http.work
+        places = await work(_places, queue) if len(queue.pending) > LONG_QUEUE else _places(queue)
         for delivery in deliveries:
-            position = queue.position(delivery.id)
+            position = places.get(delivery.id)
             if position is None:
                 gone.append(delivery)
             else:
@@ -175,6 +177,12 @@ class Reconciler:
         except ServerError as error:  # the list of all is more than this server can tell
             log.info("comfy_nb: the last of the history: %s", error)
             return False
+
+
+def _places(queue: Queue) -> dict[str, int]:
+    """Every prompt's position, in one go: `Queue.position` looks through all of it for each."""
+    waiting = {item.prompt_id: len(queue.pending) - at for at, item in enumerate(reversed(queue.pending))}
+    return waiting | {item.prompt_id: 0 for item in queue.running}
 
 
 def _found(delivery: Delivery) -> None:

@@ -153,7 +153,8 @@ class Sender:
         began = time.monotonic()
         reply = await self._http.post_prompt(body)
         if isinstance(reply, PromptRejected):
-            self._finish(delivery, ev.Rejected(rejection(reply, delivery.record.plan)))
+            plan = delivery.record.plan
+            self._finish(delivery, ev.Rejected(await self._http.work(rejection, reply, plan)))
         else:
             line.expect(began)
             self._accepted(line, delivery, reply)
