@@ -5,21 +5,20 @@ The bytes are fetched while the job runs, so nothing here talks to a server.
 
 from __future__ import annotations
 
-import io
 import re
-import struct
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import overload
 
-from PIL import Image, ImageFile, UnidentifiedImageError
+from PIL import Image
 
 from comfy_nb.client.prompt import Result
 from comfy_nb.errors import NotOneImage, OutputError
+from comfy_nb.pictures import UNREADABLE, open_picture
 from comfy_nb.workflow.plan import Plan
 
-__all__ = ["Output", "Outputs", "open_picture"]
+__all__ = ["Output", "Outputs"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +97,7 @@ class Output:
         try:
             picture = open_picture(data)
             picture.load()
-        except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        except UNREADABLE as error:
             raise OutputError(
                 f"{self.name!r} of {self.label!r} cannot be read as an image: {error}"
             ) from error
@@ -229,40 +228,6 @@ class Outputs(Sequence[Output]):
     def _there_is(self) -> str:
         labels = ", ".join(map(repr, self.keys()))
         return f"There are outputs of: {labels}." if labels else "There are no outputs."
-
-
-def open_picture(data: bytes) -> ImageFile.ImageFile:
-    """Like `Image.open`, for bytes that nobody vouches for, in any thread; its pixels are not decoded yet.
-
-    Raises `DecompressionBombError` for more than `Image.MAX_IMAGE_PIXELS`, where `Image.open` only warns (up to
-    twice as many): to make an error of a warning is to change the filters of the whole process. Raises
-    `UnidentifiedImageError`, an OSError, for what Pillow does not know.
-    """
-    for load in (Image.preinit, Image.init):  # the usual plugins, then all
-        load()
-        picture = _opened(data)
-        if picture is not None:
-            break
-    else:
-        raise UnidentifiedImageError("Pillow knows no such format.")
-    pixels, limit = picture.width * picture.height, Image.MAX_IMAGE_PIXELS
-    if limit is not None and pixels > limit:
-        raise Image.DecompressionBombError(
-            f"{pixels:,} pixels are too large to decode: PIL.Image.MAX_IMAGE_PIXELS, against decompression bombs, "
-            f"is {limit:,}"
-        )
-    return picture
-
-
-def _opened(data: bytes) -> ImageFile.ImageFile | None:
-    for make, accepts in map(Image.OPEN.__getitem__, Image.ID):
-        try:
-            accepted = accepts is None or accepts(data[:16])
-            if accepted and not isinstance(accepted, str):  # a text says what Pillow was built without
-                return make(io.BytesIO(data), "")
-        except (SyntaxError, IndexError, TypeError, struct.error):  # by which a plugin says "not mine"
-            continue
-    return None
 
 
 def _file_name(name: str) -> str:
