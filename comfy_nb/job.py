@@ -21,6 +21,7 @@ from comfy_nb.errors import (
     JobLost,
     JobNotStarted,
     WorkflowInvalid,
+    listing,
 )
 from comfy_nb.kernel.display import bundle
 from comfy_nb.kernel.pump import Waiter, wait_async
@@ -361,9 +362,8 @@ class Job(concurrent.futures.Future[Outputs]):
         if failure.kind == "unreachable":
             return ConnectionFailed(failure.title)
         if failure.kind == "rejected":
-            lines = "\n".join(f"- {problem}" for problem in failure.problems)
             rejected = "rejected" if self._prompt.sent else "would reject"
-            text = f"The server {rejected} {self.title!r}; nothing ran.\n{lines}"
+            text = listing(f"The server {rejected} {self.title!r}; nothing ran.", failure.problems)
             return WorkflowInvalid(text, job_id=self.id, problems=failure.problems)
         where = failure.problems[0]
         error = ExecutionFailed(

@@ -5,7 +5,6 @@ The bytes are fetched while the job runs, so nothing here talks to a server.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +15,7 @@ from PIL import Image
 from comfy_nb.client.prompt import Result
 from comfy_nb.errors import NotOneImage, OutputError
 from comfy_nb.pictures import UNREADABLE, open_picture
+from comfy_nb.saving import safe_name, write_new
 from comfy_nb.workflow.plan import Plan
 
 __all__ = ["Output", "Outputs"]
@@ -110,12 +110,21 @@ class Output:
         return picture
 
     def save(self, path: str | Path) -> Path:
-        """Write the bytes as they are to `path`, or into it under their own name if it is a folder."""
-        target = Path(path)
+        """Write the bytes as they are to `path`, or into it under their own name if it is a folder; returns where.
+
+        In a folder nothing is overwritten: a number is added to a name that is taken, and what not every system
+        takes is left out of it. A file that is named here is overwritten, as by PIL.
+        """
+        target, data = Path(path), self.data
         if target.is_dir():
-            target /= _file_name(self.name or f"{self.node_id}.txt")
-        target.write_bytes(self.data)
+            return write_new(target, self.file_name, data)
+        target.write_bytes(data)
         return target
+
+    @property
+    def file_name(self) -> str:
+        """What it is called when it is saved: its own name, made safe for every system."""
+        return safe_name(self.name or f"{self.node_id}.txt")
 
     def __repr__(self) -> str:
         what = repr(self._result.text[:60]) if self._result.text is not None else self.name
@@ -228,9 +237,3 @@ class Outputs(Sequence[Output]):
     def _there_is(self) -> str:
         labels = ", ".join(map(repr, self.keys()))
         return f"There are outputs of: {labels}." if labels else "There are no outputs."
-
-
-def _file_name(name: str) -> str:
-    """The last part of a name that came from a server, so that nothing is written outside the folder."""
-    last = re.split(r"[/\\]", name)[-1].replace("\0", "")
-    return last if last.strip(".") else "output"
