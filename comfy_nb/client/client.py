@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import re
 import ssl
 import uuid
 from collections.abc import Coroutine
@@ -33,7 +32,7 @@ from comfy_nb.errors import ComfyError, ConnectionFailed, JobLost
 from comfy_nb.failures import unreachable
 from comfy_nb.store import get_store
 from comfy_nb.wire import messages as wire
-from comfy_nb.wire.fields import mapping, text
+from comfy_nb.wire.fields import is_prompt_id, mapping, text
 from comfy_nb.wire.records import HistoryEntry, Queue
 from comfy_nb.workflow.plan import make_plan
 
@@ -151,7 +150,7 @@ class Client:
 
     async def look_up(self, prompt_id: str) -> Prompt:
         """A prompt that is at the server, whoever sent it. Raises `JobLost` if the server does not know it."""
-        if not re.fullmatch(r"[\w-]{1,200}", prompt_id):
+        if not is_prompt_id(prompt_id):
             raise JobLost(
                 f"{prompt_id!r} is no id of a job: it looks like {str(uuid.uuid4())!r}.", job_id=prompt_id
             )
@@ -245,6 +244,8 @@ class Client:
     def _on_message(self, line: Line, message: wire.Message) -> None:
         if isinstance(message, wire.Status):
             self._queue_moved()
+        if isinstance(message, wire.Unknown) and message.unread:
+            self._unread(line, message.reason)
         owner = line.router.owner(message)
         prompt = line.prompts.get(owner) if owner is not None else None
         if prompt is None:
@@ -258,6 +259,11 @@ class Client:
             elif isinstance(event, ev.Finishing):
                 self._start(self._truth.settle(prompt, self._timing.settle), "settle")
                 self._wake.set()
+
+    def _unread(self, line: Line, what: str) -> None:
+        """A message was dropped for its size. Whose it was is not known; the history has what counts."""
+        for prompt in tuple(line.prompts.values()):
+            prompt.feed(ev.Warned(f"The server sent a message {what}: what it said is not shown."))
 
     def _on_picture(self, prompt: Prompt, message: wire.PreviewImage | wire.PreviewWithMetadata) -> None:
         if is_output_frame(prompt, message):

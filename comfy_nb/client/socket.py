@@ -14,7 +14,7 @@ import ssl
 from collections.abc import Callable
 
 from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import ConnectionClosed, InvalidStatus, WebSocketException
+from websockets.exceptions import ConnectionClosed, ConnectionClosedOK, InvalidStatus, WebSocketException
 
 from comfy_nb.client.address import Address
 from comfy_nb.client.loop import Loop
@@ -34,7 +34,7 @@ silent.disabled = True
 MAX_MESSAGE = (
     256 << 20
 )  # bytes; a longer message closes the socket, and the history says what became of the jobs
-BIG_TEXT = 256 << 10  # characters from which JSON is parsed in a worker
+BIG_TEXT = 256 << 10  # bytes from which JSON is parsed in a worker
 FLAGS = json.dumps({"type": "feature_flags", "data": {"supports_preview_metadata": True}})
 
 
@@ -182,9 +182,13 @@ class Socket:
         )
 
     async def _read(self, connection: ClientConnection, first: asyncio.Future[None] | None) -> None:
-        async for raw in connection:
-            big = isinstance(raw, str) and len(raw) > BIG_TEXT
-            message = await self._loop.work(wire.parse, raw) if big else wire.parse(raw)
+        while True:
+            try:
+                raw = await connection.recv(decode=False)  # what is dropped for its size is not decoded first
+            except ConnectionClosedOK:
+                return
+            big = wire.is_text(raw) and len(raw) > BIG_TEXT
+            message = await self._loop.work(wire.parse_frame, raw) if big else wire.parse_frame(raw)
             if isinstance(message, wire.Status) and not self._open.is_set():
                 self._open.set()
                 if first is not None and not first.done():

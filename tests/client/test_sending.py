@@ -219,6 +219,7 @@ def test_frames_are_kept_in_order_however_slow_the_disk_is(monkeypatch):
         return write(folder, pieces)
 
     monkeypatch.setattr(Folder, "write", slow)
+    monkeypatch.setattr("comfy_nb.stock.LEEWAY", 64 << 20)  # all of it may wait
     store.set_caps(steps=0)
     try:
         with connected(Frames(count=12, rate=0)) as (_, comfy):

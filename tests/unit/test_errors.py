@@ -203,7 +203,12 @@ def test_the_table_has_every_public_error_once_and_nothing_else() -> None:
 def test_every_error_of_the_package_is_in_the_table_or_a_private_kind_of_one() -> None:
     for module in pkgutil.walk_packages(cn.__path__, "comfy_nb."):
         importlib.import_module(module.name)
-    private = {"NoAnswer", "Refused", "Unavailable"}  # what the client's own parts tell each other apart by
+    private = {
+        "NoAnswer",
+        "Refused",
+        "TooMuch",
+        "Unavailable",
+    }  # what the client's own parts tell each other apart by
     assert {kind.__name__ for kind in kinds_of(errors.ComfyError)} - private == TABLE.keys() - {"ComfyError"}
 
 
