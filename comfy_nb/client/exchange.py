@@ -9,7 +9,7 @@ from comfy_nb.errors import ConnectionFailed, ServerError
 
 __all__ = ["MAX_JSON", "SMALL", "Answer", "NoAnswer", "Refused", "TooMuch", "Unavailable", "Upload"]
 
-MAX_JSON = 32 << 20  # bytes, unpacked; what is parsed of them is bounded by the memory that it takes
+MAX_JSON = 24 << 20  # bytes, unpacked; what is parsed of them is bounded by the memory that it takes
 SMALL = 1 << 20  # bytes, unpacked, of answers that say little
 
 
