@@ -9,6 +9,7 @@ from collections.abc import Iterable
 
 from comfy_nb.errors import Problem
 from comfy_nb.events import Failure, Settled
+from comfy_nb.wire.fields import plain
 from comfy_nb.wire.messages import ExecutionError
 from comfy_nb.wire.records import HistoryEntry, NodeError, PromptRejected
 from comfy_nb.workflow.plan import Plan
@@ -40,7 +41,7 @@ def _told(text: str) -> str:
     """A server's words without what was sent to it in confidence."""
     for secret in sorted(_secrets, key=len, reverse=True):
         text = text.replace(secret, "…")
-    return text
+    return plain(text, len(text), lines=True)
 
 
 def rejection(reply: PromptRejected, plan: Plan) -> Failure:
@@ -87,7 +88,7 @@ def _failed(error: ExecutionError | None, plan: Plan) -> Failure:
         f"{label} failed: {message}",
         (Problem(message, shown, label),),
         detail=_told("".join(error.traceback))[-MAX_DETAIL:],  # the fault stands last
-        exception_type=error.exception_type,
+        exception_type=_line(error.exception_type),
     )
 
 
@@ -153,7 +154,7 @@ def _allowed(allowed: str) -> str:
 
 def _label(node_id: str, class_type: str, plan: Plan) -> str:
     planned = next((node.label for node in plan.nodes if node.id == node_id), "")
-    return planned or class_type or "node"
+    return planned or plain(class_type) or "node"
 
 
 def _both(message: str, details: str) -> str:

@@ -29,6 +29,7 @@ from comfy_nb.outputs import Outputs
 from comfy_nb.run import Run, Status
 from comfy_nb.snapshot import Snapshot
 from comfy_nb.stream import EventStream
+from comfy_nb.wire.fields import plain
 from comfy_nb.workflow.graph import Workflow
 from comfy_nb.workflow.plan import Plan, make_plan
 from comfy_nb.workflow.reading import Source
@@ -287,7 +288,7 @@ class Job(concurrent.futures.Future[Outputs]):
         return bundle(self.view, text=repr(self))
 
     def __repr__(self) -> str:
-        return f"<Job {self.id[:8]} {self.title!r} {self.snapshot()}>"
+        return plain(f"<Job {self.id[:8]} {self.title!r} {self.snapshot()}>", 1_000)
 
     # -- inside --------------------------------------------------------------------------------------------------
 

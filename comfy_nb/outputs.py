@@ -16,6 +16,7 @@ from comfy_nb.client.prompt import Result
 from comfy_nb.errors import NotOneImage, OutputError
 from comfy_nb.pictures import UNREADABLE, open_picture
 from comfy_nb.saving import safe_name, write_new
+from comfy_nb.wire.fields import plain
 from comfy_nb.workflow.plan import Plan
 
 __all__ = ["Output", "Outputs"]
@@ -127,7 +128,7 @@ class Output:
         return safe_name(self.name or f"{self.node_id}.txt")
 
     def __repr__(self) -> str:
-        what = repr(self._result.text[:60]) if self._result.text is not None else self.name
+        what = repr(self._result.text[:60]) if self._result.text is not None else plain(self.name)
         return f"<Output {self.kind} {what} of {self.label!r}>"
 
 

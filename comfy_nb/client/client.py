@@ -34,6 +34,7 @@ from comfy_nb.store import get_store
 from comfy_nb.wire import messages as wire
 from comfy_nb.wire.fields import is_prompt_id, mapping, text
 from comfy_nb.wire.records import HistoryEntry, Queue
+from comfy_nb.wire.sizes import refusal
 from comfy_nb.workflow.plan import make_plan
 
 __all__ = ["Client"]
@@ -41,6 +42,7 @@ __all__ = ["Client"]
 log = logging.getLogger("comfy_nb")
 
 MAX_LINES = 4  # client ids at once; beyond, new prompts share the newest, however its connection was lost
+REFUSED = "A preview"
 TAKEN_UP = (
     "taken up again: its steps and previews go to the session that started it and cannot be seen here; "
     "how it ends and what it puts out can"
@@ -268,6 +270,12 @@ class Client:
     def _on_picture(self, prompt: Prompt, message: wire.PreviewImage | wire.PreviewWithMetadata) -> None:
         if is_output_frame(prompt, message):
             self._start(collect_frame(prompt, message), "frame")
+            return
+        if prompt.wants_previews and (why := refusal(message.image)):
+            if not any(
+                told.startswith(REFUSED) for told in prompt.run.warnings
+            ):  # each may have a size of its own
+                prompt.feed(ev.Warned(f"{REFUSED} {why}, is not shown."))
             return
         if prompt.wants_previews:
             for event in prompt.hear(message):

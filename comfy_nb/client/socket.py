@@ -23,6 +23,7 @@ from comfy_nb.errors import ConnectionFailed
 from comfy_nb.events import Link
 from comfy_nb.snapshot import ordinal
 from comfy_nb.wire import messages as wire
+from comfy_nb.wire.fields import plain
 
 __all__ = ["MAX_MESSAGE", "Socket"]
 
@@ -152,7 +153,7 @@ class Socket:
                 await self._read(connection, first)
         except ConnectionClosed as closed:
             self._clean = closed.rcvd is not None
-            return str(closed)
+            return plain(str(closed))
         except (
             OSError,
             WebSocketException,
@@ -204,4 +205,4 @@ class Socket:
 def _why(error: BaseException) -> str:
     if isinstance(error, InvalidStatus):
         return f"HTTP {error.response.status_code}"
-    return str(error) or type(error).__name__
+    return plain(str(error)) or type(error).__name__

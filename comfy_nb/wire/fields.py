@@ -31,6 +31,7 @@ __all__ = [
     "millis",
     "number",
     "optional_ident",
+    "plain",
     "sequence",
     "text",
     "texts",
@@ -51,6 +52,10 @@ _WEIGHTS = (
     28,
 )  # bytes of a list, an object, an entry with a number, and half a text; measured on 3.11
 _PROMPT_ID = re.compile(r"[A-Za-z0-9_-]{1,200}")
+# Beside DEL, C1, ends of lines and halves of pairs: marks of direction.
+_DIRECTIONS = "\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff"
+_OBEYED = re.compile(f"[\0-\x1f{_DIRECTIONS}]")
+_OBEYED_IN_LINES = re.compile(f"[\0-\x08\x0b-\x1f{_DIRECTIONS}]")
 _FOUR_BYTES = re.compile(b"[\xf0-\xf7]")  # characters that make all of a text take four bytes for each
 
 _TOO_DEEP = f"Not usable as JSON: nested deeper than {MAX_DEPTH} levels."
@@ -166,6 +171,20 @@ def is_prompt_id(value: str) -> bool:
 def clip(long: str, limit: int = 200) -> str:
     """The text itself if it has at most `limit` characters, else its beginning and an ellipsis."""
     return long if len(long) <= limit else long[: limit - 1] + "…"
+
+
+def plain(words: str, limit: int = 200, *, lines: bool = False) -> str:
+    """A server's words for a terminal or a list: at most `limit` characters, and none that a terminal obeys.
+
+    Control characters become pictures of themselves (␛), marks of direction a question mark. Line ends and tabs stay
+    if there may be several `lines`.
+    """
+    return (_OBEYED_IN_LINES if lines else _OBEYED).sub(_pictured, clip(words, limit))
+
+
+def _pictured(found: re.Match[str]) -> str:
+    code = ord(found[0])
+    return chr(0x2400 + code) if code < 0x20 else "\u2421" if code == 0x7F else "\ufffd"
 
 
 def mapping(value: Json) -> dict[str, Json]:

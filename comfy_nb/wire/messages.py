@@ -65,6 +65,7 @@ __all__ = [
     "read_interrupted",
 ]
 
+MAX_WORDS = 10_000  # characters of a node's status line
 MAX_TEXT = 8 << 20  # bytes or characters of a text frame
 
 
@@ -471,4 +472,6 @@ def _progress_text(raw: bytes, has_prompt_id: bool) -> ProgressText:
     if has_prompt_id:
         prompt_id, at = binary.counted_id(raw, at)
     node, at = binary.counted_id(raw, at)
-    return ProgressText(node, raw[at:].decode("utf-8", "replace"), prompt_id)
+    return ProgressText(
+        node, clip(raw[at : at + 4 * MAX_WORDS].decode("utf-8", "replace"), MAX_WORDS), prompt_id
+    )

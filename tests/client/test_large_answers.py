@@ -22,9 +22,11 @@ from comfy_nb.client.exchange import TooMuch
 from comfy_nb.client.http import Http
 from comfy_nb.client.loop import get_loop
 from comfy_nb.errors import ServerError
+from comfy_nb.failures import _failed
 from comfy_nb.testing import Faults, Frames, Page
 from comfy_nb.wire import messages as wire
 from comfy_nb.wire.fields import MAX_MEMORY, TooLarge, loads, weigh
+from comfy_nb.wire.packing import pack
 from tests.client.helpers import LIMIT, connected, graph, until
 
 MB = 1 << 20
@@ -318,3 +320,41 @@ def test_a_job_is_not_followed_under_what_is_no_id() -> None:
         assert job.status == "failed"
         assert "'../../../other/tenant', which is no id of a prompt" in str(job.exception())
         assert not [entry for entry in server.log if "tenant" in str(entry)]
+
+
+# -- previews ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_preview_that_would_block_the_page_is_refused_with_a_note_and_the_others_are_shown() -> None:
+    with connected(Frames(count=60, rate=60)) as (server, comfy):
+        job = comfy.submit(graph())
+        until(lambda: job.snapshot().step > 0)
+        size = (30_000).to_bytes(4, "big")
+        wide = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR" + size * 2 + bytes(9)
+        for image in (wide, b"\xff\xd8\xff\xd9" + bytes(30 * MB)):
+            server.say(pack(wire.PreviewWithMetadata(job.id, "3", "3", None, "3", "image/png", image)))
+        assert len(job.result(LIMIT)) == 1
+        refused = [warning for warning in job.warnings if warning.startswith("A preview")]
+        assert len(refused) == 1
+        assert refused[0].startswith(
+            "A preview of 30,000 x 30,000 pixels, where 16,777,216 pixels are allowed"
+        )
+        assert refused[0].endswith("is not shown.")
+        assert job._prompt.frames
+        assert all(frame.blob.size < MB for frame in job._prompt.frames)
+
+
+def test_what_a_failed_node_says_is_text_in_error_and_repr() -> None:
+    with connected(Frames(count=3, rate=0)) as (_, comfy):
+        job = comfy.submit(graph())
+        job.result(LIMIT)
+        error = wire.ExecutionError(
+            job.id, "3", "K\x1b[31m", "E\x07\n", "bad\x1b]0;x\x07", ("a\x1b[0m\n", "b"), (), None, {}
+        )
+        failure = _failed(error, job.plan)
+        for text in (failure.title, failure.detail, failure.exception_type, str(failure.problems[0])):
+            assert not set(text) & {"\x1b", "\x07"}
+        assert failure.title == "Sampler failed: bad␛]0;x␇"
+        assert failure.detail == "a␛[0m\nb"
+        job._prompt.entitle("t\x1b[31m")
+        assert "\x1b" not in repr(job)
