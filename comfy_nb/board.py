@@ -17,13 +17,13 @@ from PIL import Image
 
 from comfy_nb.backend import Backend
 from comfy_nb.comfy import Comfy
-from comfy_nb.errors import ComfyError, UnknownJob
+from comfy_nb.errors import ComfyError, NotAllSaved, OutputError, UnknownJob
 from comfy_nb.job import Job
 from comfy_nb.kernel.display import WIDGET, publish, replace
 from comfy_nb.loop import get_loop
 from comfy_nb.others import OtherJob, Others
-from comfy_nb.outputs import Output
 from comfy_nb.run import FINAL
+from comfy_nb.saving import safe_name, write_new
 from comfy_nb.tracebacks import brief
 from comfy_nb.widgets.details import describe
 from comfy_nb.widgets.rows import sort_rank
@@ -190,15 +190,25 @@ class JobBoard:
     def save(self, folder: str | Path) -> list[Path]:
         """Write the files of the selected jobs, else of all that have finished, as they are; returns their paths.
 
-        The names begin with the job's title. The folder is made if it is not there; no file is overwritten.
+        The names begin with the job's title, and are safe on every system. The folder is made if it is not there; no
+        file is overwritten. Raises `NotAllSaved` when all others are written, if some could not be.
         """
         target = Path(folder)
         target.mkdir(parents=True, exist_ok=True)
-        return [
-            output.save(_free_path(target, self.title(job), output))
-            for job in self._in_hand()
-            for output in job.outputs
-        ]
+        saved: list[Path] = []
+        problems: list[str] = []
+        for job in self._in_hand():
+            title = re.sub(r"[^\w.-]+", "-", self.title(job)).strip("-.")[:60]
+            for output in job.outputs:
+                try:
+                    own = re.sub(r"[^\w.-]+", "-", output.file_name).strip("-.")
+                    saved.append(write_new(target, safe_name(f"{title}-{own}"), output.data))
+                except (OutputError, OSError) as error:
+                    problems.append(f"{output.name or 'a text'} of {title}: {error}")
+        if problems:
+            what = f"{len(problems)} of {len(saved) + len(problems)} files could not be saved; the others are, and "
+            raise NotAllSaved(f"{what}.saved has their paths.", saved=saved, problems=problems)
+        return saved
 
     def close(self) -> None:
         """Take the board off every page and let go of its jobs; they themselves go on. Twice is harmless."""
@@ -420,12 +430,3 @@ def _check(connections: Sequence[object], jobs: Sequence[object], *, everyone: b
     for given in jobs:
         if not isinstance(given, Job):
             raise brief(TypeError(f"JobBoard(jobs=…) takes jobs; {given!r} is none."))
-
-
-def _free_path(folder: Path, title: str, output: Output) -> Path:
-    """A path that is not taken: the title, then the file's own name."""
-    words = re.sub(r"[^\w.-]+", "-", title).strip("-.")[:60]
-    own = re.sub(r"[^\w.-]+", "-", re.split(r"[/\\]", output.name)[-1]).strip("-.") or f"{output.node_id}.txt"
-    stem, dot, suffix = f"{words}-{own}".rpartition(".")
-    names = (f"{stem}{f'-{count}' if count else ''}{dot}{suffix}" for count in itertools.count())
-    return next(path for name in names if not (path := folder / name).exists())

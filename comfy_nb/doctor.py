@@ -16,18 +16,20 @@ from urllib.request import getproxies
 from comfy_nb.client import timing
 from comfy_nb.client.address import Address
 from comfy_nb.client.credentials import queue_tells_accounts
+from comfy_nb.client.exchange import SMALL
 from comfy_nb.client.http import Http
 from comfy_nb.client.line import is_greeting, new_id
 from comfy_nb.client.socket import Socket
 from comfy_nb.client.transport import Transport
 from comfy_nb.errors import ComfyError
 from comfy_nb.loop import Loop, get_loop
-from comfy_nb.wire.fields import loads
+from comfy_nb.wire.fields import loads, plain
 from comfy_nb.wire.messages import Message
 from comfy_nb.wire.records import PromptAccepted, parse_system_stats
 
 __all__ = ["Finding", "examine"]
 
+MAX_TEXT = 1_000  # characters of a finding
 LIMIT = 60.0  # seconds for all of it
 SKEW = 5.0  # seconds between the clocks that are worth a word
 SLOW = 0.3  # seconds for one answer that are worth a word
@@ -70,7 +72,7 @@ def examine(address: Address) -> list[Finding]:
     loop = get_loop()
     found = [*_kernel(), *_way(address), *_secrecy(address)]
     found += loop.wait(_examine(address, loop), "doctor", LIMIT)
-    return [Finding(one.mark, address.hide(one.text), one.remedy) for one in found]
+    return [Finding(one.mark, plain(address.hide(one.text), MAX_TEXT), one.remedy) for one in found]
 
 
 async def _examine(address: Address, loop: Loop) -> list[Finding]:
@@ -147,11 +149,11 @@ class _Answer:
 async def _ask(address: Address, loop: Loop, route: str) -> _Answer:
     transport = Transport(address, await loop.work(address.ssl_context))
     try:
-        await transport.ask("GET", route)  # opens the connection
+        await transport.ask("GET", route, limit=SMALL)  # opens the connection
         began = time.monotonic()
-        answer = await transport.ask("GET", route)
+        answer = await transport.ask("GET", route, limit=SMALL)
         seconds = time.monotonic() - began
-        argv = parse_system_stats(loads(answer.body)).argv
+        argv = (await loop.work(lambda: parse_system_stats(loads(answer.body)))).argv
     except ValueError as error:
         raise ComfyError(f"{address.display} answered once, and then not: {error}") from None
     finally:

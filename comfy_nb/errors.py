@@ -50,8 +50,10 @@ for what differs; `comfy-nb doctor --errors` prints this table, and a test raise
     │       This job was never started, so result() has nothing to wait for: call job.start() first.
     ├── OutputError (LookupError)              no such output, or its bytes are not kept any more
     │   │       'Nope' has put out nothing, and no node has that name. There are outputs of: 'Save Image'.
-    │   └── NotOneImage                        job.image of a job that made none, or several
-    │           There are 2 images here, where .image wants exactly one: .images has them all.
+    │   ├── NotOneImage                        job.image of a job that made none, or several
+    │   │       There are 2 images here, where .image wants exactly one: .images has them all.
+    │   └── NotAllSaved                        board.save() could not write some; the others are saved, `.saved`
+    │           1 of 2 files could not be saved; the others are, and .saved has their paths. - …
     ├── NotARecording (ValueError)             the file is no recorded run that can be read
     │       There is no file missing.cnrun.
     ├── UnknownStep (LookupError)              no step of that number or node was kept, or several samplers ran
@@ -70,7 +72,9 @@ from __future__ import annotations
 import concurrent.futures
 import re
 import textwrap
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from comfy_nb.tracebacks import render
 
@@ -88,6 +92,7 @@ __all__ = [
     "NestingError",
     "NotARecording",
     "NotAWorkflow",
+    "NotAllSaved",
     "NotOneImage",
     "OutputError",
     "Problem",
@@ -103,9 +108,19 @@ __all__ = [
     "WorkflowProblems",
     "explain",
     "explained",
+    "listing",
 ]
 
+MOST_PROBLEMS = 100  # that the text of an error lists; all of them are in its `.problems`
+
 _ROW = re.compile(r"    ([ │├└─]*)([A-Z]\w+)(?: \(([\w., ]+)\))? {2,}(\S.*)")
+
+
+def listing(headline: str, problems: Sequence[object]) -> str:
+    """A headline and a line for each problem; of very many the first, and how many more there are."""
+    lines = [f"- {problem}" for problem in problems[:MOST_PROBLEMS]]
+    more = len(problems) - MOST_PROBLEMS
+    return "\n".join([headline, *lines, *([f"- … and {more:,} more, in .problems"] if more > 0 else ())])
 
 
 class ComfyError(Exception):
@@ -169,8 +184,7 @@ class WorkflowProblems(WorkflowError):
     """Parts of a workflow cannot be converted, or would be refused; `problems` names each node and input."""
 
     def __init__(self, message: str, problems: tuple[Problem, ...] = ()) -> None:
-        lines = [f"- {problem}" for problem in problems]
-        super().__init__("\n".join([f"{message}:", *lines]) if lines else message)
+        super().__init__(listing(f"{message}:", problems) if problems else message)
         self.problems = problems
 
 
@@ -248,6 +262,14 @@ class OutputError(ComfyError, LookupError):
 
 class NotOneImage(OutputError):
     """One image was asked for, but the job made none or several; `.images` has them all."""
+
+
+class NotAllSaved(OutputError):
+    """Some of many files could not be saved. `saved` has the paths of all others, `problems` a sentence for each."""
+
+    def __init__(self, message: str, *, saved: Sequence[Path] = (), problems: Sequence[str] = ()) -> None:
+        super().__init__(listing(message, problems))
+        self.saved, self.problems = tuple(saved), tuple(problems)
 
 
 class NotARecording(ComfyError, ValueError):

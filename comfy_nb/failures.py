@@ -10,6 +10,7 @@ from dataclasses import replace
 
 from comfy_nb.errors import Problem
 from comfy_nb.events import Failure, Settled
+from comfy_nb.wire.fields import plain
 from comfy_nb.wire.messages import ExecutionError
 from comfy_nb.wire.records import HistoryEntry, NodeError, PromptRejected
 from comfy_nb.workflow.plan import Plan
@@ -25,6 +26,11 @@ CLOSE = 0.6  # how like another a name must be to be one of them, 0 to 1
 
 _DANGLING = re.compile(r"'(?!inputs'|class_type')([^']+)'")  # a Python KeyError: the node that was looked up
 _UNTOLD = re.compile(r"\(list of length (\d{1,9})\)")  # in place of a list of more than 20
+
+
+def _told(text: str) -> str:
+    """A server's words as text that shows what it is made of: no escapes for terminals, no marks that turn it round."""
+    return plain(text, len(text), lines=True)
 
 
 def rejection(reply: PromptRejected, plan: Plan) -> Failure:
@@ -74,8 +80,8 @@ def _failed(error: ExecutionError | None, plan: Plan, place: Callable[[str], str
         "execution",
         f"{label} failed: {message}",
         (Problem(message, shown, label),),
-        detail="".join(error.traceback)[-MAX_DETAIL:],  # the fault stands last
-        exception_type=error.exception_type,
+        detail=_told("".join(error.traceback))[-MAX_DETAIL:],  # the fault stands last
+        exception_type=_line(error.exception_type),
     )
 
 
@@ -96,7 +102,7 @@ def _problem(error: NodeError, plan: Plan) -> Problem:
     label = _label(error.node_id, error.class_type, plan)
     # An inner fault comes with the name of the input that led to this node: another node's.
     own = "" if error.type == "exception_during_inner_validation" else error.input_name
-    return Problem(_sentence(error, plan), error.node_id, label, own)
+    return Problem(_told(_sentence(error, plan)), error.node_id, label, own)
 
 
 def _sentence(error: NodeError, plan: Plan) -> str:
@@ -158,7 +164,7 @@ def _allowed(allowed: str) -> str:
 
 def _label(node_id: str, class_type: str, plan: Plan) -> str:
     planned = next((node.label for node in plan.nodes if node.id == node_id), "")
-    return planned or class_type or "node"
+    return planned or plain(class_type) or "node"
 
 
 def _both(message: str, details: str) -> str:
@@ -173,4 +179,5 @@ def _line(text: str) -> str:
     first = next(lines, "")
     while first.endswith(":") and len(first) < MAX_LINE and (more := next(lines, "")):
         first = f"{first} {more}"
+    first = _told(first)
     return first if len(first) <= MAX_LINE else first[: MAX_LINE - 1] + "…"

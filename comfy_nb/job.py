@@ -21,6 +21,7 @@ from comfy_nb.errors import (
     JobNotSent,
     JobNotStarted,
     WorkflowInvalid,
+    listing,
 )
 from comfy_nb.kernel.display import bundle
 from comfy_nb.kernel.pump import Waiter, wait_async
@@ -33,6 +34,7 @@ from comfy_nb.snapshot import Snapshot
 from comfy_nb.steps import Recorder, Steps
 from comfy_nb.stream import EventStream
 from comfy_nb.tracebacks import brief
+from comfy_nb.wire.fields import plain
 from comfy_nb.workflow.graph import Workflow
 from comfy_nb.workflow.plan import Plan
 from comfy_nb.workflow.reading import Source
@@ -315,7 +317,7 @@ class Job(concurrent.futures.Future[Outputs]):
         return bundle(self.view, text=repr(self))
 
     def __repr__(self) -> str:
-        return f"<Job {self.id[:8]} {self.title!r} {self.snapshot()}>"
+        return plain(f"<Job {self.id[:8]} {self.title!r} {self.snapshot()}>", 1_000)
 
     # -- inside --------------------------------------------------------------------------------------------------
 
@@ -392,9 +394,8 @@ class Job(concurrent.futures.Future[Outputs]):
         if failure.kind == "unreachable":
             return JobNotSent(failure.title, job_id=self.id)
         if failure.kind in ("rejected", "refused"):
-            lines = "\n".join(f"- {problem}" for problem in failure.problems)
             rejected = "rejected" if failure.kind == "rejected" else "would reject"
-            text = f"The server {rejected} {self.title!r}; nothing ran.\n{lines}"
+            text = listing(f"The server {rejected} {self.title!r}; nothing ran.", failure.problems)
             return WorkflowInvalid(text, job_id=self.id, problems=failure.problems)
         where = failure.problems[0]
         error = ExecutionFailed(

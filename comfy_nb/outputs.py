@@ -5,21 +5,21 @@ The bytes are fetched while the job runs, so nothing here talks to a server.
 
 from __future__ import annotations
 
-import io
-import re
-import struct
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import overload
 
-from PIL import Image, ImageFile, UnidentifiedImageError
+from PIL import Image
 
 from comfy_nb.errors import NotOneImage, OutputError
 from comfy_nb.events import Result
+from comfy_nb.pictures import UNREADABLE, open_picture
+from comfy_nb.saving import safe_name, write_new
+from comfy_nb.wire.fields import plain
 from comfy_nb.workflow.plan import Plan
 
-__all__ = ["Output", "Outputs", "open_picture"]
+__all__ = ["Output", "Outputs"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +98,7 @@ class Output:
         try:
             picture = open_picture(data)
             picture.load()
-        except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        except UNREADABLE as error:
             raise OutputError(
                 f"{self.name!r} of {self.label!r} cannot be read as an image: {error}"
             ) from error
@@ -111,15 +111,24 @@ class Output:
         return picture
 
     def save(self, path: str | Path) -> Path:
-        """Write the bytes as they are to `path`, or into it under their own name if it is a folder."""
-        target = Path(path)
+        """Write the bytes as they are to `path`, or into it under their own name if it is a folder; returns where.
+
+        In a folder nothing is overwritten: a number is added to a name that is taken, and what not every system
+        takes is left out of it. A file that is named here is overwritten, as by PIL.
+        """
+        target, data = Path(path), self.data
         if target.is_dir():
-            target /= _file_name(self.name or f"{self.node_id}.txt")
-        target.write_bytes(self.data)
+            return write_new(target, self.file_name, data)
+        target.write_bytes(data)
         return target
 
+    @property
+    def file_name(self) -> str:
+        """What it is called when it is saved: its own name, made safe for every system."""
+        return safe_name(self.name or f"{self.node_id}.txt")
+
     def __repr__(self) -> str:
-        what = repr(self._result.text[:60]) if self._result.text is not None else self.name
+        what = repr(self._result.text[:60]) if self._result.text is not None else plain(self.name)
         return f"<Output {self.kind} {what} of {self.label!r}>"
 
 
@@ -229,43 +238,3 @@ class Outputs(Sequence[Output]):
     def _there_is(self) -> str:
         labels = ", ".join(map(repr, self.keys()))
         return f"There are outputs of: {labels}." if labels else "There are no outputs."
-
-
-def open_picture(data: bytes) -> ImageFile.ImageFile:
-    """Like `Image.open`, for bytes that nobody vouches for, in any thread; its pixels are not decoded yet.
-
-    Raises `DecompressionBombError` for more than `Image.MAX_IMAGE_PIXELS`, where `Image.open` only warns (up to
-    twice as many): to make an error of a warning is to change the filters of the whole process. Raises
-    `UnidentifiedImageError`, an OSError, for what Pillow does not know.
-    """
-    for load in (Image.preinit, Image.init):  # the usual plugins, then all
-        load()
-        picture = _opened(data)
-        if picture is not None:
-            break
-    else:
-        raise UnidentifiedImageError("Pillow knows no such format.")
-    pixels, limit = picture.width * picture.height, Image.MAX_IMAGE_PIXELS
-    if limit is not None and pixels > limit:
-        raise Image.DecompressionBombError(
-            f"{pixels:,} pixels are too large to decode: PIL.Image.MAX_IMAGE_PIXELS, against decompression bombs, "
-            f"is {limit:,}"
-        )
-    return picture
-
-
-def _opened(data: bytes) -> ImageFile.ImageFile | None:
-    for make, accepts in map(Image.OPEN.__getitem__, Image.ID):
-        try:
-            accepted = accepts is None or accepts(data[:16])
-            if accepted and not isinstance(accepted, str):  # a text says what Pillow was built without
-                return make(io.BytesIO(data), "")
-        except (SyntaxError, IndexError, TypeError, struct.error):  # by which a plugin says "not mine"
-            continue
-    return None
-
-
-def _file_name(name: str) -> str:
-    """The last part of a name that came from a server, so that nothing is written outside the folder."""
-    last = re.split(r"[/\\]", name)[-1].replace("\0", "")
-    return last if last.strip(".") else "output"

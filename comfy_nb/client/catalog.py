@@ -10,6 +10,7 @@ import asyncio
 from collections.abc import Collection
 from typing import Any
 
+from comfy_nb.client.exchange import TooMuch
 from comfy_nb.client.http import Http
 from comfy_nb.loop import Loop
 from comfy_nb.workflow.check import Problems, check
@@ -29,15 +30,16 @@ class Catalog:
         self._raw: dict[str, object] = {}  # None for a class that the server does not have
         self._names: tuple[str, ...] = ()
         self._told = True  # whether the server has the route at all
+        self._too_many = False  # whether all classes at once are too much
 
     async def classes(self, names: Collection[str], *, fresh: bool = False) -> Classes | None:
         """The classes of these names that the server has; None if it does not tell. Raises `ComfyError`."""
         wanted = [name for name in dict.fromkeys(names) if fresh or name not in self._raw]
         if not self._told:
             return None
-        if len(wanted) >= ALL_AT_ONCE:
-            await self._fetch_all()
-        elif wanted:
+        if len(wanted) >= ALL_AT_ONCE and await self._fetch_all():
+            pass
+        elif wanted and self._told:
             found = await asyncio.gather(*map(self._http.object_info, wanted))
             for name, info in zip(wanted, found, strict=True):
                 if info is not None:
@@ -52,7 +54,7 @@ class Catalog:
         return Classes({name: self._raw[name] for name in names if self._raw.get(name) is not None})
 
     async def names(self) -> tuple[str, ...]:
-        """The names of all classes; empty if the server does not tell. Raises `ComfyError`."""
+        """The names of all classes; empty if the server does not tell, or has too many. Raises `ComfyError`."""
         if not self._names and self._told:
             await self._fetch_all()
         return self._names
@@ -70,12 +72,20 @@ class Catalog:
                 break
         return self._http.veil.record(problems)
 
-    async def _fetch_all(self) -> None:
-        info = await self._http.object_info()
+    async def _fetch_all(self) -> bool:
+        """Ask for all classes at once; False if the server does not tell, or tells more than memory should hold."""
+        if self._too_many:
+            return False
+        try:
+            info = await self._http.object_info()
+        except TooMuch:
+            self._too_many = True
+            return False
         if info is None:
             self._told = False
-            return
+            return False
         # Classes that went away are none any more.
         self._raw.update(dict.fromkeys(self._raw))
         self._raw.update(info)
         self._names = tuple(info)
+        return True

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import re
 import ssl
 import uuid
 from collections.abc import Coroutine
@@ -33,8 +32,9 @@ from comfy_nb.failures import unreachable
 from comfy_nb.loop import Loop
 from comfy_nb.record import Record, Request
 from comfy_nb.wire import messages as wire
-from comfy_nb.wire.fields import mapping, text
+from comfy_nb.wire.fields import is_prompt_id, mapping, text
 from comfy_nb.wire.records import HistoryEntry, Queue
+from comfy_nb.wire.sizes import refusal
 from comfy_nb.workflow.plan import make_plan
 
 __all__ = ["Client"]
@@ -42,6 +42,7 @@ __all__ = ["Client"]
 log = logging.getLogger("comfy_nb")
 
 MAX_LINES = 4  # client ids at once; beyond, new prompts share the newest, however its connection was lost
+REFUSED = "A preview"
 TAKEN_UP = (
     "taken up again: its steps and previews go to the session that started it and cannot be seen here; "
     "how it ends and what it puts out can"
@@ -148,7 +149,7 @@ class Client:
 
     async def look_up(self, prompt_id: str) -> Request:
         """A prompt that is at the server, whoever sent it. Raises `JobLost` if the server does not know it."""
-        if not re.fullmatch(r"[\w-]{1,200}", prompt_id):
+        if not is_prompt_id(prompt_id):
             raise JobLost(
                 f"{prompt_id!r} is no id of a job: it looks like {str(uuid.uuid4())!r}.", job_id=prompt_id
             )
@@ -249,6 +250,8 @@ class Client:
     def _on_message(self, line: Line, message: wire.Message) -> None:
         if isinstance(message, wire.Status):
             self._queue_moved()
+        if isinstance(message, wire.Unknown) and message.unread:
+            self._unread(line, message.reason)
         owner = line.router.owner(message)
         delivery = line.deliveries.get(owner) if owner is not None else None
         if delivery is None:
@@ -257,12 +260,23 @@ class Client:
         if picture and is_output_frame(delivery, message):
             self._start(collect_frame(delivery, message), "frame")
             return
+        if picture and delivery.run.previewing and (why := refusal(message.image)):
+            if not any(
+                told.startswith(REFUSED) for told in delivery.run.warnings
+            ):  # each may have a size of its own
+                delivery.feed(ev.Warned(f"{REFUSED} {why}, is not shown."))
+            return
         for event in delivery.hear(message):
             if isinstance(event, ev.NodeExecuted):
                 self._start(collect(delivery, event.output, self._http), "fetch")
             elif isinstance(event, ev.Finishing):
                 self._start(self._truth.settle(delivery, self._timing.settle), "settle")
                 self._wake.set()
+
+    def _unread(self, line: Line, what: str) -> None:
+        """A message was dropped for its size. Whose it was is not known; the history has what counts."""
+        for delivery in tuple(line.deliveries.values()):
+            delivery.feed(ev.Warned(f"The server sent a message {what}: what it said is not shown."))
 
     def _queue_moved(self) -> None:
         self.queue_moves += 1

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 
 from comfy_nb.errors import ConnectionFailed, ServerError
 
-__all__ = ["MAX_JSON", "Answer", "NoAnswer", "Refused", "Unavailable", "Upload"]
+__all__ = ["MAX_JSON", "SMALL", "Answer", "NoAnswer", "Refused", "TooMuch", "Unavailable", "Upload"]
 
-MAX_JSON = 512 << 20  # bytes; /queue carries whole workflows, but a limit there must be
+MAX_JSON = 24 << 20  # bytes, unpacked; what is parsed of them is bounded by the memory that it takes
+SMALL = 1 << 20  # bytes, unpacked, of answers that say little
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,3 +41,7 @@ class Unavailable(ServerError):
 
 class Refused(ServerError):
     """The server, or a proxy before it, did not take the request, and will not: 401, 403 or 413."""
+
+
+class TooMuch(ServerError):
+    """The answer is larger than anything of that kind is, or would take too much memory."""

@@ -14,19 +14,20 @@ from typing import Any, ParamSpec, TypeVar
 from urllib.parse import quote
 
 from comfy_nb.client.address import Address
-from comfy_nb.client.exchange import MAX_JSON, Refused, Unavailable, Upload
+from comfy_nb.client.exchange import MAX_JSON, SMALL, Refused, TooMuch, Unavailable, Upload
 from comfy_nb.client.timing import TIMING, Timing
 from comfy_nb.errors import ConnectionFailed, ServerError
 from comfy_nb.loop import Loop
 from comfy_nb.wire import records
-from comfy_nb.wire.messages import Json, loads
+from comfy_nb.wire.fields import MAX_MEMORY, Json, TooLarge, clip, is_prompt_id, loads
 
 __all__ = ["LONG_QUEUE", "Capabilities", "Http"]
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
-MAX_FILE = 4096 << 20
+MAX_FILE = 1024 << 20  # bytes; they are held in memory, twice for a moment
+QUEUE_MEMORY = 128 << 20  # bytes; a queue tells everybody's whole workflows
 BIG_JSON = 256 << 10  # bytes from which JSON is handled in a worker, off the loop thread
 LONG_QUEUE = 1000  # prompts from which a queue is handled in a worker
 OK = 200
@@ -92,7 +93,7 @@ class Http:
 
     async def queue(self) -> records.Queue:
         """What runs and what waits, in run order."""
-        found = await self._get("/queue")
+        found = await self._get("/queue", memory=QUEUE_MEMORY)
         try:  # asked for often, and its ids alone are read: `whole_queue` is for showing
             return (
                 await self._loop.work(records.parse_queue, found)
@@ -113,7 +114,7 @@ class Http:
     async def history(self, prompt_id: str) -> records.HistoryEntry | None:
         """The outcome of a prompt; None while it has none."""
         return self._parsed(
-            records.parse_history, await self._get(f"/history/{quote(prompt_id, safe='')}"), prompt_id
+            records.parse_history, await self._get(f"/history/{quoted(prompt_id)}"), prompt_id
         )
 
     async def last_history(self, count: int) -> tuple[records.HistoryEntry, ...]:
@@ -124,7 +125,7 @@ class Http:
     async def view(self, file: records.FileRef) -> bytes:
         """The bytes of an output file. Raises `ServerError` when the server does not have it."""
         query = {"filename": file.filename, "subfolder": file.subfolder, "type": file.type}
-        status, raw = await self._send("GET", "/view", query=query, limit=MAX_FILE)
+        status, raw = await self._send("GET", "/view", query=query, limit=MAX_FILE, plain=True)
         if status in NOT_NOW:
             raise Unavailable(f"{self.address.display} answered GET /view with HTTP {status}.")
         if status != OK:
@@ -134,10 +135,11 @@ class Http:
         return raw
 
     async def cancel(self, prompt_id: str) -> bool:
-        """Cancel by the jobs API. False if the server is too old to have it."""
+        """Cancel by the jobs API. False if the server is too old to have it. Raises `ServerError` for what is no id."""
+        path = f"/jobs/{quoted(prompt_id)}/cancel"  # first of all, as the older ways take the id too
         if self.can.cancel is False:
             return False
-        status, _ = await self._send("POST", f"/jobs/{prompt_id}/cancel", api="/api")
+        status, _ = await self._send("POST", path, api="/api", limit=SMALL)
         if status not in NOT_NOW:
             self.can.cancel = status not in NOT_SUPPORTED
         return status == OK
@@ -165,7 +167,7 @@ class Http:
 
     async def upload(self, name: str, data: bytes) -> str:
         """Put a file into the server's input folder; returns what the server calls it, with its folder."""
-        status, raw = await self._send("POST", "/upload/image", body=Upload("image", name, data))
+        status, raw = await self._send("POST", "/upload/image", body=Upload("image", name, data), limit=SMALL)
         found = await self._loads(raw) if status == OK else None
         if not isinstance(found, dict) or not isinstance(stored := found.get("name"), str):
             too_large = " (it is too large for the server)" if status == 413 else ""
@@ -194,7 +196,7 @@ class Http:
         return raw
 
     async def _command(self, route: str, body: dict[str, Any]) -> None:
-        status, _ = await self._send("POST", route, body=await self._dumps(body))
+        status, _ = await self._send("POST", route, body=await self._dumps(body), limit=SMALL)
         if status != OK:
             raise ServerError(f"{self.address.display} answered POST {route} with HTTP {status}.")
 
@@ -204,16 +206,16 @@ class Http:
         except ValueError as error:
             raise ServerError(f"{self.address.display}: {self.veil.text(str(error))}") from None
 
-    async def _get(self, route: str, query: dict[str, str] | None = None) -> Json:
+    async def _get(self, route: str, query: dict[str, str] | None = None, memory: int = MAX_MEMORY) -> Json:
         status, raw = await self._send("GET", route, query=query)
         if status != OK:
             kind = Unavailable if status in NOT_NOW else ServerError
             away = ", which sends us elsewhere" if 300 <= status < 400 else ""
             raise kind(f"{self.address.display} answered GET {route} with HTTP {status}{away}.")
-        return await self._loads(raw)
+        return await self._loads(raw, memory)
 
     async def _probe_json(self, route: str) -> tuple[int, Json]:
-        status, raw = await self._send("GET", route, api="")
+        status, raw = await self._send("GET", route, api="", limit=SMALL)
         try:
             return status, await self._loads(raw)
         except ServerError:
@@ -246,14 +248,17 @@ class Http:
         query: dict[str, str] | None = None,
         body: bytes | Upload | None = None,
         limit: int = MAX_JSON,
+        plain: bool = False,
     ) -> tuple[int, bytes]:
         way = (self.can.api if api is None else api) + route
-        answer = await self._transport.ask(method, way, query=query, body=body, limit=limit)
+        answer = await self._transport.ask(method, way, query=query, body=body, limit=limit, plain=plain)
         return answer.status, answer.body
 
-    async def _loads(self, raw: bytes) -> Json:
+    async def _loads(self, raw: bytes, memory: int = MAX_MEMORY) -> Json:
         try:
-            return await self._loop.work(loads, raw) if len(raw) > BIG_JSON else loads(raw)
+            return await self._loop.work(loads, raw, memory) if len(raw) > BIG_JSON else loads(raw, memory)
+        except TooLarge as error:
+            raise TooMuch(f"{self.address.display} sent JSON of {len(raw) / 1e6:,.0f} MB. {error}") from None
         except ValueError:
             raise ServerError(
                 f"{self.address.display} sent something that is not JSON{self._start(raw)}."
@@ -273,6 +278,15 @@ def _is_long(queue: Json) -> bool:
     """Whether a queue is handled in a worker."""
     pending = queue.get("queue_pending") if isinstance(queue, dict) else None
     return isinstance(pending, list) and len(pending) > LONG_QUEUE
+
+
+def quoted(prompt_id: str) -> str:
+    """A prompt's id for a path. Raises `ServerError` for what is none, as others' jobs may have."""
+    if not is_prompt_id(prompt_id):
+        raise ServerError(
+            f"{clip(repr(prompt_id), 80)} is no id of a job, so nothing is asked of the server about it."
+        )
+    return quote(prompt_id, safe="")
 
 
 def _numbers(version: str) -> tuple[int, ...]:

@@ -14,7 +14,7 @@ import ssl
 from collections.abc import Callable
 
 from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import ConnectionClosed, InvalidStatus, WebSocketException
+from websockets.exceptions import ConnectionClosed, ConnectionClosedOK, InvalidStatus, WebSocketException
 
 from comfy_nb.client.address import Address
 from comfy_nb.client.timing import Timing
@@ -23,6 +23,7 @@ from comfy_nb.events import Link
 from comfy_nb.loop import Loop
 from comfy_nb.snapshot import ordinal
 from comfy_nb.wire import messages as wire
+from comfy_nb.wire.fields import plain
 
 __all__ = ["MAX_MESSAGE", "Socket"]
 
@@ -34,7 +35,7 @@ silent.disabled = True
 MAX_MESSAGE = (
     256 << 20
 )  # bytes; a longer message closes the socket, and the history says what became of the jobs
-BIG_TEXT = 256 << 10  # characters from which JSON is parsed in a worker
+BIG_TEXT = 256 << 10  # bytes from which JSON is parsed in a worker
 FLAGS = json.dumps({"type": "feature_flags", "data": {"supports_preview_metadata": True}})
 
 
@@ -152,7 +153,7 @@ class Socket:
                 await self._read(connection, first)
         except ConnectionClosed as closed:
             self._clean = closed.rcvd is not None
-            return self._address.hide(str(closed))
+            return plain(self._address.hide(str(closed)))
         except (
             OSError,
             WebSocketException,
@@ -182,8 +183,12 @@ class Socket:
         )
 
     async def _read(self, connection: ClientConnection, first: asyncio.Future[None] | None) -> None:
-        async for raw in connection:
-            big = isinstance(raw, str) and len(raw) > BIG_TEXT
+        while True:
+            try:
+                raw = await connection.recv(decode=False)  # what is dropped for its size is not decoded first
+            except ConnectionClosedOK:
+                return
+            big = wire.is_text(raw) and len(raw) > BIG_TEXT
             message = await self._loop.work(self._parsed, raw) if big else self._parsed(raw)
             if isinstance(message, wire.Status) and not self._open.is_set():
                 self._open.set()
@@ -193,8 +198,8 @@ class Socket:
             else:
                 self._on_message(message)
 
-    def _parsed(self, raw: str | bytes) -> wire.Message:
-        return self._address.veil.record(wire.parse(raw))
+    def _parsed(self, raw: bytes) -> wire.Message:
+        return self._address.veil.record(wire.parse_frame(raw))
 
     def _refused(self, why: str) -> str:
         return f"{self._address.display} answers by HTTP, but its websocket does not open ({why})."
@@ -211,4 +216,4 @@ def _why(error: BaseException) -> str:
     if isinstance(error, InvalidStatus):
         status = error.response.status_code
         return f"HTTP {status} sends us elsewhere" if 300 <= status < 400 else f"HTTP {status}"
-    return str(error) or type(error).__name__
+    return plain(str(error)) or type(error).__name__

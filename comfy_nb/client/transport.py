@@ -18,9 +18,9 @@ import aiohttp
 from yarl import URL
 
 from comfy_nb.client.address import Address, can_be_asked
-from comfy_nb.client.exchange import MAX_JSON, Answer, NoAnswer, Upload
+from comfy_nb.client.exchange import MAX_JSON, Answer, NoAnswer, TooMuch, Upload
 from comfy_nb.client.timing import TIMING, Timing
-from comfy_nb.errors import ConnectionFailed, ServerError
+from comfy_nb.errors import ConnectionFailed
 
 __all__ = ["Transport"]
 
@@ -68,15 +68,19 @@ class Transport:
         query: Mapping[str, str] | None = None,
         body: bytes | Upload | None = None,
         limit: int = MAX_JSON,
+        plain: bool = False,
     ) -> Answer:
         """Send one request and read its answer, of at most `limit` bytes. Bytes are sent as JSON.
 
-        Raises `NoAnswer` if the request may have arrived, `ConnectionFailed` if it did not, and `ServerError` for an
-        answer that is too large.
+        Raises `NoAnswer` if the request may have arrived, `ConnectionFailed` if it did not, and `TooMuch` for an
+        answer that is too large. Where `plain`, it is asked for as it is, as files gain nothing by being packed; one
+        that is packed all the same may unpack to what JSON may have.
         """
         address = self._address
         try:
-            async with await self._request(method, address.http(route, query), body) as response:
+            async with await self._request(method, address.http(route, query), body, plain) as response:
+                if plain and response.headers.get("Content-Encoding", "identity").lower() != "identity":
+                    limit = min(limit, MAX_JSON)
                 address.headers.keep(response.headers.getall("Set-Cookie", ()))
                 return Answer(response.status, response.headers, await self._read(response, limit))
         except _NOT_SENT as error:
@@ -85,8 +89,12 @@ class Transport:
             what, why = f"{method} {route.removeprefix('/api')}", address.hide(_why(error))
             raise NoAnswer(f"{address.display} did not answer {what} ({why}).") from None
 
-    async def _request(self, method: str, url: str, body: bytes | Upload | None) -> aiohttp.ClientResponse:
+    async def _request(
+        self, method: str, url: str, body: bytes | Upload | None, plain: bool
+    ) -> aiohttp.ClientResponse:
         headers = dict(self._address.headers)
+        if plain:
+            headers["Accept-Encoding"] = "identity"
         if isinstance(body, bytes):
             headers["Content-Type"] = "application/json"
         size = len(body.data if isinstance(body, Upload) else body or b"")
@@ -124,7 +132,7 @@ class Transport:
         async for chunk in response.content.iter_any():  # unpacked already
             size += len(chunk)
             if size > limit:
-                raise ServerError(
+                raise TooMuch(
                     f"{self._address.display} sent more than {limit // MB} MB in one answer: refused."
                 )
             chunks.append(chunk)

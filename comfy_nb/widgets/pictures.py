@@ -12,7 +12,7 @@ from typing import Any
 from PIL import Image
 
 from comfy_nb.errors import OutputError
-from comfy_nb.outputs import open_picture
+from comfy_nb.pictures import UNREADABLE, open_picture, smaller, turn
 from comfy_nb.widgets.source import ShownOutput
 
 __all__ = ["message_of", "poster", "thumbnail"]
@@ -25,8 +25,12 @@ POSTER_SIDE = 384  # pixels
 JPEG_SIDES = (1024, 768, 512, 384, 256, 128, 64)  # pixels
 MAX_TEXT = 100_000  # characters of a text that is shown
 KINDS = {"image", "text", "video", "audio"}
-
-UNREADABLE = (OSError, ValueError, SyntaxError, Image.DecompressionBombError)
+SIDEWAYS = {
+    Image.Transpose.TRANSPOSE,
+    Image.Transpose.TRANSVERSE,
+    Image.Transpose.ROTATE_90,
+    Image.Transpose.ROTATE_270,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,8 +97,7 @@ def jpeg(data: bytes, limit: int) -> bytes:
     """A picture as JPEG of at most `limit` bytes, as large as that allows; empty if it cannot be done."""
     try:
         picture = open_picture(data)
-        picture.draft("RGB", (JPEG_SIDES[0], JPEG_SIDES[0]))  # lets JPEG decode at a fraction of its size
-        picture = _on_white(picture)
+        picture = _on_white(smaller(picture, JPEG_SIDES[0], _mode(picture)))
         for side in JPEG_SIDES:
             picture.thumbnail((side, side), Image.Resampling.LANCZOS)
             out = io.BytesIO()
@@ -106,12 +109,15 @@ def jpeg(data: bytes, limit: int) -> bytes:
     return b""
 
 
+def _mode(picture: Image.Image) -> str:
+    return "RGBA" if "A" in picture.getbands() or "transparency" in picture.info else "RGB"
+
+
 def _on_white(picture: Image.Image) -> Image.Image:
-    if "A" not in picture.getbands() and "transparency" not in picture.info:
-        return picture.convert("RGB")
-    seen = picture.convert("RGBA")
-    paper = Image.new("RGBA", seen.size, "white")
-    return Image.alpha_composite(paper, seen).convert("RGB")
+    if picture.mode == "RGB":
+        return picture
+    paper = Image.new("RGBA", picture.size, "white")
+    return Image.alpha_composite(paper, picture).convert("RGB")
 
 
 def _clipped(text: str) -> str:
@@ -122,9 +128,11 @@ def _clipped(text: str) -> str:
 def _shown(data: bytes) -> Shown | None:
     try:
         picture = open_picture(data)
-        width, height = picture.size
+        turned = turn(picture)
+        width, height = picture.size if turned not in SIDEWAYS else picture.size[::-1]
         small = len(data) <= MAX_BYTES and width * height <= MAX_PIXELS
-        if small and picture.format in SHOWN_FORMATS:
+        # All browsers set a JPEG upright by themselves; what they do with other formats differs.
+        if small and picture.format in SHOWN_FORMATS and (turned is None or picture.format == "JPEG"):
             return Shown(data, Image.MIME[picture.format], width, height, reduced=False)
         return Shown(_webp(picture, MAX_SIDE), "image/webp", width, height, max(width, height) > MAX_SIDE)
     except UNREADABLE:
@@ -132,10 +140,6 @@ def _shown(data: bytes) -> Shown | None:
 
 
 def _webp(picture: Image.Image, side: int, quality: int = 85) -> bytes:
-    picture.draft("RGB", (side, side))  # lets JPEG decode at a fraction of its size
-    transparent = "A" in picture.getbands() or "transparency" in picture.info
-    picture = picture.convert("RGBA" if transparent else "RGB")
-    picture.thumbnail((side, side), Image.Resampling.LANCZOS)
     out = io.BytesIO()
-    picture.save(out, "WEBP", quality=quality, method=2)
+    smaller(picture, side, _mode(picture)).save(out, "WEBP", quality=quality, method=2)
     return out.getvalue()

@@ -13,6 +13,7 @@ from html import escape
 from PIL import Image
 
 from comfy_nb.kernel.display import stand_in_style
+from comfy_nb.pictures import open_picture, smaller
 
 __all__ = ["contact_sheet", "sheet_bundle"]
 
@@ -41,9 +42,7 @@ def _sheet(pictures: Sequence[bytes], cell: int) -> Image.Image:
     columns = -(-len(pictures) // rows)  # of equal length, as far as that goes
     sheet = Image.new("RGB", (columns * (cell + GAP) - GAP, rows * (cell + GAP) - GAP), GROUND)
     for place, data in enumerate(pictures):
-        with Image.open(io.BytesIO(data)) as picture:
-            small = picture.convert("RGB")
-        small.thumbnail((cell, cell), Image.Resampling.LANCZOS)
+        small = smaller(open_picture(data), cell, "RGB")
         column, row = place % columns, place // columns
         left, top = (cell - small.width) // 2, (cell - small.height) // 2
         sheet.paste(small, (column * (cell + GAP) + left, row * (cell + GAP) + top))

@@ -17,8 +17,10 @@ from typing import TYPE_CHECKING, TypeAlias
 from comfy_nb.wire import binary
 from comfy_nb.wire.fields import (
     MAX_ID,
+    MAX_MEMORY,
     Json,
     Malformed,
+    TooLarge,
     clip,
     ident,
     ident_or,
@@ -55,11 +57,16 @@ __all__ = [
     "ProgressText",
     "Status",
     "Unknown",
+    "is_text",
     "loads",
     "parse",
+    "parse_frame",
     "read_error",
     "read_interrupted",
 ]
+
+MAX_WORDS = 10_000  # characters of a node's status line
+MAX_TEXT = 8 << 20  # bytes or characters of a text frame
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,10 +236,14 @@ class PreviewWithMetadata:
 
 @dataclass(frozen=True, slots=True)
 class Unknown:
-    """A message of a kind that is not listed here, or one that makes no sense; `reason` is short."""
+    """A message of a kind that is not listed here, or one that makes no sense; `reason` is short.
+
+    `unread` says that it was too large to be parsed at all, so that nobody knows what it said.
+    """
 
     kind: str
     reason: str
+    unread: bool = False
 
 
 Message: TypeAlias = (
@@ -263,9 +274,26 @@ def parse(raw: str | bytes, *, text_has_prompt_id: bool = False) -> Message:
     return _parse_text(raw) if isinstance(raw, str) else _parse_binary(raw, text_has_prompt_id)
 
 
-def _parse_text(raw: str) -> Message:
+def parse_frame(raw: bytes) -> Message:
+    """As `parse`, for a frame of either kind as bytes: binary ones begin with a zero, as no JSON does."""
+    return _parse_text(raw) if is_text(raw) else _parse_binary(raw, False)
+
+
+def is_text(raw: bytes) -> bool:
+    """Whether the bytes of a frame are JSON."""
+    return not raw.startswith(b"\0") and raw != b""
+
+
+def _parse_text(raw: str | bytes) -> Message:
+    if len(raw) > MAX_TEXT:
+        size = f"{len(raw) / (1 << 20):,.0f} MB"
+        return Unknown("text", f"of {size}, more than {MAX_TEXT >> 20} MB, and dropped unread", unread=True)
     try:
         message = loads(raw)
+    except TooLarge:
+        return Unknown(
+            "text", f"that would take more than {MAX_MEMORY >> 20} MB, and dropped unread", unread=True
+        )
     except ValueError as error:
         return Unknown("text", clip(str(error)))
     if not isinstance(message, dict) or not isinstance(kind := message.get("type"), str):
@@ -444,4 +472,6 @@ def _progress_text(raw: bytes, has_prompt_id: bool) -> ProgressText:
     if has_prompt_id:
         prompt_id, at = binary.counted_id(raw, at)
     node, at = binary.counted_id(raw, at)
-    return ProgressText(node, raw[at:].decode("utf-8", "replace"), prompt_id)
+    return ProgressText(
+        node, clip(raw[at : at + 4 * MAX_WORDS].decode("utf-8", "replace"), MAX_WORDS), prompt_id
+    )

@@ -17,6 +17,7 @@ from comfy_nb.wire.fields import (
     mapping,
     millis,
     number,
+    plain,
     sequence,
     text,
     texts,
@@ -44,6 +45,8 @@ __all__ = [
     "parse_queue",
     "parse_system_stats",
 ]
+
+MAX_ARGUMENTS = 200  # of the command line that a server was started with
 
 Outcome = Literal["succeeded", "failed", "cancelled"]
 
@@ -220,4 +223,5 @@ def parse_system_stats(data: Json) -> SystemStats:
         isinstance(raw.get("devices"), list) and ("comfyui_version" in system or "python_version" in system)
     ):
         raise Malformed("This is not a ComfyUI: its /system_stats names neither a version nor devices.")
-    return SystemStats(text(system.get("comfyui_version")), texts(system.get("argv")), raw)
+    argv = tuple(plain(argument, 1_000) for argument in texts(system.get("argv"))[:MAX_ARGUMENTS])
+    return SystemStats(plain(text(system.get("comfyui_version")), 60), argv, raw)

@@ -6,7 +6,18 @@ import json
 import re
 from dataclasses import dataclass
 
-from comfy_nb.wire.fields import Json, Malformed, clip, ident_or, idents, mapping, number, sequence, text
+from comfy_nb.wire.fields import (
+    Json,
+    Malformed,
+    clip,
+    ident_or,
+    idents,
+    is_prompt_id,
+    mapping,
+    number,
+    sequence,
+    text,
+)
 
 __all__ = ["NodeError", "PromptAccepted", "PromptRejected", "parse_prompt_reply"]
 
@@ -77,6 +88,10 @@ def parse_prompt_reply(status: int, data: Json) -> PromptAccepted | PromptReject
     )
     prompt_id = ident_or(reply.get("prompt_id"), "")
     if 200 <= status < 300 and prompt_id:
+        if not is_prompt_id(prompt_id):
+            raise Malformed(
+                f"The server took the prompt under {clip(repr(prompt_id), 80)}, which is no id of a prompt."
+            )
         return PromptAccepted(prompt_id, number(reply.get("number")), node_errors)
     error = reply.get("error")
     if isinstance(error, str):

@@ -36,6 +36,13 @@ _MEDIA = {
     "Ogg sound": (0, b"OggS"),
     "MP3 sound": (0, b"ID3"),
 }
+_DEMUXERS = {
+    "MP4 or QuickTime video": "mp4",
+    "WebM or Matroska video": "matroska",
+    "FLAC sound": "flac",
+    "Ogg sound": "ogg",
+    "MP3 sound": "mp3",
+}
 _MAKER, _MODEL, _EXIF_IFD, _COMMENT = 0x010F, 0x0110, 0x8769, 0x9286
 
 
@@ -253,7 +260,8 @@ def _media(file: BinaryIO, kind: str, what: str) -> Iterator[tuple[str, str]]:
             f"{opening(what)} is a {kind}, and reading its tags takes PyAV: pip install 'comfy-nb[media]'."
         ) from None
     try:
-        with av.open(file, metadata_errors="replace") as container:
+        # By name: left to itself, FFmpeg guesses from what follows, and a description of a session opens sockets.
+        with av.open(file, format=_DEMUXERS[kind], metadata_errors="replace") as container:
             tags = [container.metadata, *(stream.metadata for stream in container.streams)]
             pairs = [pair for found in tags for pair in cast("Mapping[str, str]", found).items()]
     except (av.error.FFmpegError, OSError):

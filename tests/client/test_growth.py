@@ -6,11 +6,13 @@ import time
 from collections.abc import Callable
 
 import pytest
-from comfy_nb.client.prompt import MOST_CHANGES, Prompt, Result, keys_of
 
+from comfy_nb import events as ev
+from comfy_nb.client.delivery import MOST_CHANGES, Delivery, keys_of
 from comfy_nb.client.reconcile import _places
 from comfy_nb.client.veil import Veil
 from comfy_nb.failures import rejection
+from comfy_nb.record import Record, Request
 from comfy_nb.wire import messages as wire
 from comfy_nb.wire.records import (
     NodeOutput,
@@ -37,6 +39,10 @@ def seconds(work: Callable[[], object]) -> float:
     return max(best, 1e-5)
 
 
+def new_delivery() -> Delivery:
+    return Delivery(Record(Request(make_plan(graph(), ID), graph())))
+
+
 def ordering(count: int) -> Callable[[], object]:
     texts = [f"text {n}" for n in range(count)]
     history = {ID: {"outputs": {"9": {"text": texts}}, "status": {"status_str": "success"}}}
@@ -44,13 +50,16 @@ def ordering(count: int) -> Callable[[], object]:
     assert entry is not None
     outputs: tuple[NodeOutput, ...] = entry.outputs
     assert len(outputs[0].texts) == count
-    prompt = Prompt(make_plan(graph(), ID), graph())
     keys = [key for output in outputs for key in keys_of(output)]
-    prompt._keys = {key: index for index, key in enumerate(keys)}
-    prompt.results = tuple(
-        Result(index, "9", "9", "", "text/plain", "text", saved=False, text="x") for index in range(count)
-    )
-    return lambda: prompt.order_by(outputs)
+
+    def take_in() -> None:
+        delivery = new_delivery()
+        for index, key in enumerate(keys):
+            text = ev.Result(index, "9", "9", "", "text/plain", "text", saved=False, text="x")
+            delivery.add(key, text)
+        assert delivery.order_by(outputs) == tuple(range(count))
+
+    return take_in
 
 
 def queue(count: int) -> Queue:
@@ -97,7 +106,7 @@ def picture(count: int) -> wire.ProgressState:
 
 
 def test_a_picture_of_any_size_is_taken_in_parts_and_nothing_of_it_is_lost() -> None:
-    prompt = Prompt(make_plan(graph(), ID), graph())
+    prompt = new_delivery()
     heard = prompt.hear(picture(1000))
     assert len(heard) <= MOST_CHANGES
     for _ in range(2 * 1000 // MOST_CHANGES):

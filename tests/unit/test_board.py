@@ -208,6 +208,19 @@ def test_saved_files_are_named_by_title_and_never_overwritten(make, comfys, tmp_
         assert picture.size == (256, 256)
 
 
+def test_one_file_that_cannot_be_saved_does_not_stop_the_others_and_is_told(make, comfys, tmp_path: Path):
+    rig = make(comfys[0])
+    jobs = [submit(comfys[0], seed, title=title) for seed, title in enumerate(("a", "猫" * 120, "c", "d"))]
+    ended(*jobs)
+    jobs[2].outputs[0]._result.blob.free()
+    (tmp_path / "d-frames_00003_.jpg").mkdir()
+    with pytest.raises(cn.NotAllSaved, match=r"^1 of 4 files.*\n- frames_.* of c: .*let go of") as caught:
+        rig.board.save(tmp_path)
+    assert [path.name[:6] for path in caught.value.saved] == ["a-fram", "猫" * 6, "d-fram"]
+    assert all(path.is_file() and len(path.name.encode()) <= 255 for path in caught.value.saved)
+    assert len(caught.value.problems) == 1
+
+
 def test_a_title_writes_nowhere_else(make, comfys, tmp_path: Path):
     rig = make(comfys[0])
     ended(submit(comfys[0], title="../../up/\x00<b>"))

@@ -8,6 +8,7 @@ import ssl
 
 import pytest
 
+import comfy_nb as cn
 from comfy_nb import doctor, errors
 from comfy_nb.cli import main
 from comfy_nb.client.address import Address
@@ -235,3 +236,14 @@ def test_the_trial_leaves_no_job_behind(capsys: pytest.CaptureFixture[str]) -> N
         assert main(["doctor", server.url]) == 0
         until(lambda: server._stage.remaining == 0)
     assert "ok it tells of a job as soon as it has it" in told(capsys)
+
+
+def test_a_servers_words_are_text_and_bounded(capsys: pytest.CaptureFixture[str]) -> None:
+    with ScriptedServer(Frames(version="0.9.9\x1b]0;owned\x07\u202e" + "9" * 100_000)) as server:
+        main(["doctor", server.url])
+        with cn.connect(server.url) as comfy:
+            said = [capsys.readouterr().out, repr(comfy)]
+    for text in said:
+        assert "0.9.9␛]0;owned␇\ufffd999" in text.replace("\n", "")
+        assert not set(text) & {"\x1b", "\x07", "\u202e"}
+        assert len(text) < 3_000

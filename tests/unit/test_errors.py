@@ -26,7 +26,7 @@ from tests.client.helpers import LIMIT, until
 WORKFLOWS = Path(__file__).parents[1] / "data" / "workflows"
 TABLE = {row.name: row for row in errors.explained()}
 ABSTRACT = {"ComfyError", "JobError"}  # nothing raises these themselves
-HELPERS = {"Explained", "Problem", "explain", "explained"}
+HELPERS = {"Explained", "Problem", "explain", "explained", "listing"}
 
 
 @pytest.fixture(scope="module")
@@ -161,6 +161,18 @@ def not_one_image(embedded: cn.Comfy, workflow: cn.Workflow, **_: Any) -> None:
     _ = embedded.submit(workflow, {"Empty Latent Image.batch_size": 2}).image
 
 
+def not_all_saved(tmp_path: Path, **_: Any) -> None:
+    with ScriptedServer(Frames(count=1, rate=0)) as server, cn.connect(server.url) as comfy:
+        jobs = [comfy.submit(lighthouse(), title=f"a lighthouse {n}") for n in (1, 2)]
+        cn.wait(jobs, LIMIT)
+        jobs[0].outputs[0]._result.blob.free()
+        board = cn.JobBoard(comfy)
+        try:
+            board.save(tmp_path)
+        finally:
+            board.close()
+
+
 def unknown_job(**_: Any) -> None:
     with ScriptedServer(Frames(count=1, rate=0)) as server, cn.connect(server.url) as comfy:
         comfy.submit(lighthouse(), title="a lighthouse").result(LIMIT)
@@ -191,10 +203,10 @@ RAISERS: dict[str, Callable[..., None]] = {
 
 @pytest.mark.parametrize("name", sorted(RAISERS))
 def test_it_comes_and_says_what_the_table_says(
-    name: str, embedded: cn.Comfy, workflow: cn.Workflow, monkeypatch: pytest.MonkeyPatch
+    name: str, embedded: cn.Comfy, workflow: cn.Workflow, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     with pytest.raises(errors.ComfyError) as caught:
-        RAISERS[name](embedded=embedded, workflow=workflow, monkeypatch=monkeypatch)
+        RAISERS[name](embedded=embedded, workflow=workflow, monkeypatch=monkeypatch, tmp_path=tmp_path)
     kinds = [kind.__name__ for kind in type(caught.value).__mro__]
     assert name in kinds[:2], "itself, or a kind of it that only the client knows"
     told = re.escape(TABLE[name].says).replace("…", ".*")
@@ -211,7 +223,12 @@ def test_the_table_has_every_public_error_once_and_nothing_else() -> None:
 def test_every_error_of_the_package_is_in_the_table_or_a_private_kind_of_one() -> None:
     for module in pkgutil.walk_packages(cn.__path__, "comfy_nb."):
         importlib.import_module(module.name)
-    private = {"NoAnswer", "Refused", "Unavailable"}  # what the client's own parts tell each other apart by
+    private = {
+        "NoAnswer",
+        "Refused",
+        "TooMuch",
+        "Unavailable",
+    }  # what the client's own parts tell each other apart by
     assert {kind.__name__ for kind in kinds_of(errors.ComfyError)} - private == TABLE.keys() - {"ComfyError"}
 
 
@@ -312,3 +329,13 @@ def test_a_rejection_names_each_node_and_input(
             for one in panel["problems"]
         )
     assert panel["title"].endswith(" (and 3 more)")
+
+
+def test_very_many_problems_make_a_short_text_and_are_all_there() -> None:
+    problems = tuple(errors.Problem(f"fault {index}") for index in range(100_000))
+    error = errors.WorkflowProblems("It cannot be converted", problems)
+    lines = str(error).splitlines()
+    assert lines[:2] == ["It cannot be converted:", "- fault 0"]
+    assert lines[99:] == ["- fault 98", "- fault 99", "- … and 99,900 more, in .problems"]
+    assert error.problems == problems
+    assert str(errors.WorkflowProblems("x", problems[:100])).splitlines()[-1] == "- fault 99"

@@ -195,7 +195,7 @@ def png(width: int, height: int, last: bytes = b"IEND") -> bytes:
     ("name", "data", "sentence"),
     [
         ("a.png", b"", r"'a\.png' of 'Save Image' cannot be read as an image: "),
-        ("a.png", b"<html>no</html>", r"cannot be read as an image: Pillow knows no such format\.$"),
+        ("a.png", b"<html>no</html>", r"cannot be read as an image: It is of none of the formats.*AVIF\.$"),
         ("a.png", RED[:45], r"cannot be read as an image: "),
         ("a.svg", b"<svg/>", r"^a\.svg of 'Save Image' is no image but image/svg\+xml\.$"),
         (
@@ -306,7 +306,7 @@ def test_save_to_a_path_or_into_a_folder(tmp_path: Path) -> None:
         ("../../evil.png", "9", "evil.png"),
         ("/etc/evil.png", "9", "evil.png"),
         ("sub\\evil.png", "9", "evil.png"),
-        ("..", "9", "output"),
+        ("..", "9", "output"),  # nothing is left of it
         ("a\0.png", "9", "a.png"),
         ("", "../../evil", "evil.txt"),
     ],
@@ -320,3 +320,22 @@ def test_nothing_is_written_outside_the_folder(
     Output(result, PLAN).save(inner)
     assert [path.name for path in tmp_path.rglob("*") if path.is_file()] == [saved_as]
     assert (inner / saved_as).exists()
+
+
+def test_in_a_folder_nothing_is_overwritten(tmp_path: Path) -> None:
+    (tmp_path / "numpy.py").write_text("mine")
+    saved = [Output(file(name), PLAN).save(tmp_path) for name in ("numpy.py", "a.png", "a.png", "x/a.png")]
+    assert [path.name for path in saved] == ["numpy-1.py", "a.png", "a-1.png", "a-2.png"]
+    assert (tmp_path / "numpy.py").read_text() == "mine"
+    named = tmp_path / "named.png"
+    assert (
+        Output(file("a.png", RED), PLAN).save(named) == Output(file("a.png", BLUE), PLAN).save(named) == named
+    )
+    assert named.read_bytes() == BLUE, "which was asked for"
+
+
+def test_a_saved_name_has_nothing_that_a_terminal_obeys(tmp_path: Path) -> None:
+    saved = Output(file("a\x1b]0;x\x07\r\n\u202eb.png"), PLAN).save(tmp_path)
+    assert saved.name == "a]0;xb.png"
+    long = Output(file("猫" * 300 + ".png"), PLAN).save(tmp_path)
+    assert (len(long.name.encode()) <= 255, long.suffix) == (True, ".png")

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from comfy_nb.wire import fields
-from comfy_nb.wire.fields import MAX_DEPTH, MAX_ID, Malformed, loads
+from comfy_nb.wire.fields import MAX_DEPTH, MAX_ID, Malformed, is_prompt_id, loads, plain
 
 ANY_JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
@@ -148,3 +148,27 @@ def test_wrong_containers_read_as_empty() -> None:
 def test_clip_marks_what_it_cut() -> None:
     assert fields.clip("x" * 200) == "x" * 200
     assert fields.clip("x" * 201) == "x" * 199 + "…"
+
+
+def test_a_servers_words_are_shown_as_text_and_bounded() -> None:
+    assert plain("0.3.64") == "0.3.64"
+    assert plain("\x1b[31mred\x07\r\n\x7f") == "␛[31mred␇␍␊␡"
+    assert plain("a\nb\tc\x1b", lines=True) == "a\nb\tc␛"
+    assert plain("a\u202eb\u2066c\x9bd\u2028e\ud800") == "a\ufffdb\ufffdc\ufffdd\ufffde\ufffd"
+    assert plain("Grüße 猫 👩\u200d🚀") == "Grüße 猫 👩\u200d🚀"
+    assert plain("x" * 300, 10) == "x" * 9 + "…"
+
+
+@pytest.mark.parametrize(
+    ("value", "fits"),
+    [
+        ("0447b7af-958e-4c14-8d75-8144f041cd8b", True),
+        ("a_B-9", True),
+        ("a" * 200, True),
+        ("a" * 201, False),
+        ("", False),
+    ]
+    + [(bad, False) for bad in ("..", "a/b", "a\n", "ä", "a b", "%2e", "a.b")],
+)
+def test_what_an_id_of_a_prompt_looks_like(value: str, fits: bool) -> None:
+    assert is_prompt_id(value) is fits
