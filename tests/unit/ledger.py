@@ -39,12 +39,13 @@ def unaccounted(data: Mapping[str, Any], converted: Converted, classes: Mapping[
         if node.get("mode") in (MUTED, BYPASSED) or node["type"] in VIRTUAL:
             continue
         here = {key for key in converted.prompt if key == node_id or key.startswith(f"{node_id}:")}
+        is_told = any(key == node_id or key.startswith(f"{node_id}:") for key in told)
         if node["type"] in subgraphs:
-            if not here and _runs(subgraphs[node["type"]], subgraphs):
+            if not here and not is_told and _runs(subgraphs[node["type"]], subgraphs):
                 yield f"sub-graph {node_id}: nothing of it is sent"
         elif not here and node["type"] not in PAGE_NODES and node_id not in told:
             yield f"node {node_id} ({node['type']}): neither sent nor told of"
-        if any(key == node_id or key.startswith(f"{node_id}:") for key in told):
+        if is_told or (node["type"] in PAGE_NODES and not here):
             continue
         yield from _values(node, [converted.prompt[key] for key in here], node["type"] in subgraphs)
         if node["type"] not in subgraphs and here:

@@ -179,6 +179,7 @@ def test_group_nodes_are_written_out():
 def test_group_nodes_in_group_nodes_and_values_that_do_not_fit():
     groups = {
         "A": {"nodes": [TEXT], "links": [], "external": []},
+        "C": {"nodes": [inner("VAEDecode", [], ("samples", "LATENT"))], "links": [], "external": []},
         "B": {"nodes": [inner("workflow>A", ["mid"], ("clip", "CLIP"))] * 2, "links": [], "external": []},
     }
     builder = (
@@ -186,11 +187,13 @@ def test_group_nodes_in_group_nodes_and_values_that_do_not_fit():
         .node(1, "CLIPLoader", ["c", "wan"])
         .node(2, "workflow>B", ["one", "two"], clip=(1, 0))
         .node(5, "workflow/A", ["a", "b", "c"], title="Mine")
+        .node(6, "workflow>C")
     )
     found = converted(builder)
     assert [found.prompt[f"2:{n}:0"]["inputs"]["text"] for n in (0, 1)] == ["one", "two"]
     assert found.prompt["2:0:0"]["inputs"]["clip"] == ["1", 0]
     assert found.prompt["5:0"]["inputs"]["text"] == "in"
+    assert found.prompt["6:0"]["inputs"] == {}
     assert "Mine (node 5): its 3 values do not fit" in str(found.notes[0])
 
 
