@@ -113,7 +113,12 @@ class _Conversion:
             if definition is not None:
                 inner = self.scope(definition, f"{path}{node.id}:", Instance(scope, node), depth + 1)
                 scope.inner[node.id] = inner
-                scope.slots[node.id] = instance_slots(node, inner)
+                scope.slots[node.id], left = instance_slots(node, inner)
+                if left and node.is_active:
+                    message = (
+                        f"{left} of its {len(node.values)} saved values belong to no input of the sub-graph"
+                    )
+                    self._tell(self.out.notes, scope, node, message)
                 scope.outputs[node.id] = [slot.type for slot in definition.outputs]
             elif node_class is not None:
                 layout = lay_out(node, node_class, self._made)

@@ -149,7 +149,8 @@ class _Expansion:
                 if isinstance(slot.home, int) and slot.home >= 0
             ]
             homes = [slot.home for slot in slots if isinstance(slot.home, int)]
-            for slot, at, end in zip(slots, homes, [*homes[1:], len(values)], strict=True):
+            ends = [*homes[1:], len(values)][: len(homes)]
+            for slot, at, end in zip(slots, homes, ends, strict=True):
                 yield _Part(slot.name, at, end - at)
 
     def _ends(

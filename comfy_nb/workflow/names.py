@@ -2,7 +2,8 @@
 
 A name is a title, a class or an id. One reading is the answer; several are an `AmbiguousName` that shows
 them, with one exception: a node whose title is its class ("KSampler", as ComfyUI itself names it) is meant
-rather than the nodes of that class that have been given titles of their own.
+rather than the nodes of that class that have been given titles of their own. "Positive" and "Negative" also mean
+the nodes that hold these texts, where nothing has that name.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import difflib
 from collections.abc import Callable, Iterable, Iterator
 
 from comfy_nb.errors import AmbiguousName, UnknownInput, UnknownNode
+from comfy_nb.workflow.roles import ROLES, nodes_of_role
 from comfy_nb.workflow.values import Prompt
 
 SHOWN = 12
@@ -27,7 +29,7 @@ class Names:
         for node_id, node in prompt.items():
             self._titles.setdefault(node["_meta"]["title"], []).append(node_id)
             self._classes.setdefault(node["class_type"], []).append(node_id)
-        self._lengths = {len(name) for name in self}
+        self._lengths = {len(name) for name in (*self, *ROLES)}
         self._readings: dict[str, list[str]] = {}
 
     def __iter__(self) -> Iterator[str]:
@@ -38,8 +40,8 @@ class Names:
         """The ids of all nodes that a name can mean; empty if there is none."""
         if name not in self._readings:
             found = self._find_readings(name)
-            if not found:
-                return found
+            if not found:  # not to be kept: a role goes by the links, which change
+                return nodes_of_role(self._prompt, name) if name in ROLES else found
             self._readings[name] = found
         return self._readings[name]
 

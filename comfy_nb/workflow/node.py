@@ -184,6 +184,8 @@ class Graph:
         if link is not None:
             return Prepared([link.node_id, link.slot])
         where = f"{self.names.label(node_id)}, input {clip(input_name)!r}"
+        if hasattr(value, "media_type") and getattr(value, "name", None) == "":  # a text that a job put out
+            return Prepared(as_json(getattr(value, "text", None), where))
         now = self.prompt[node_id]["inputs"].get(input_name)
         if (
             now is None or isinstance(now, str) or read_link(now) is not None

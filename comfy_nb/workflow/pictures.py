@@ -41,13 +41,18 @@ class Upload(NamedTuple):
 
 
 def as_upload(value: object, where: str) -> Upload | None:
-    """What a value is as a file: a PIL image, a NumPy array, bytes, or a path object; None if it is none.
+    """What a value is as a file: a PIL image, a NumPy array, bytes, a path, or an output of a job; None if it is none.
 
     Arrays are HxW, HxWx3 or HxWx4: uint8, or bool or floats from 0 to 1. A text is no path here: it names a file
     that the server has. Raises `WorkflowError`, starting with `where`.
     """
     if isinstance(value, bytes | bytearray):
         return _named(bytes(value), _suffix(bytes(value[:12])), where)
+    if hasattr(value, "media_type") and isinstance(
+        name := getattr(value, "name", None), str
+    ):  # an output of a job
+        data: bytes = cast("Any", value).data
+        return _named(data, Path(name).suffix.lower() or _suffix(data[:12]), where)
     if isinstance(value, os.PathLike):
         return _from_path(Path(cast("os.PathLike[str]", value)), where)
     if callable(getattr(value, "save", None)) and hasattr(value, "getexif"):

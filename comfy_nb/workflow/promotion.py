@@ -8,6 +8,7 @@ inside that no input leads to.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from itertools import zip_longest
 
@@ -18,22 +19,37 @@ from comfy_nb.workflow.ui import UiLink, UiNode
 __all__ = ["instance_slots"]
 
 
-def instance_slots(node: UiNode, inner: Scope) -> list[Slot]:
-    """The inputs of an instance, in the order of its definition; `inner` is changed where it must be."""
+def instance_slots(node: UiNode, inner: Scope) -> tuple[list[Slot], int]:
+    """The inputs of an instance, in the order of its definition, and how many of its values belong to none.
+
+    `inner` is changed where it must be.
+    """
     slots = [_slot(node, inner, index) for index in range(len(inner.graph.inputs))]
-    values = node.values if isinstance(node.values, list) else []
+    if isinstance(node.values, Mapping):
+        return slots, _set_named(slots, node.values)
+    values = node.values
     if node.promoted:
+        left = len([value for value in values[len(node.promoted) :] if value not in (None, "")])
         for (source, widget), value in zip_longest(node.promoted, values[: len(node.promoted)]):
             named = inner.graph.nodes.get(source)
             if named is not None and named.type == "PrimitiveNode":
                 _replace_primitive(inner, source, value)
             elif value is not None:
-                _set_promoted(slots, inner, source, widget, value)
-        return slots
-    promoted = (index for index, slot in enumerate(slots) if slot.has_widget)
+                left += not _set_promoted(slots, inner, source, widget, value)
+        return slots, left
+    promoted = [index for index, slot in enumerate(slots) if slot.has_widget]
     for home, (index, value) in enumerate(zip(promoted, values, strict=False)):
         slots[index] = replace(slots[index], value=value, home=home)
-    return slots
+    return slots, len([value for value in values[len(promoted) :] if value not in (None, "")])
+
+
+def _set_named(slots: list[Slot], values: Mapping[object, object]) -> int:
+    """Set values by name; how many belong to no input."""
+    known = {slot.name: index for index, slot in enumerate(slots) if slot.has_widget}
+    for name, value in values.items():
+        if isinstance(name, str) and name in known:
+            slots[known[name]] = replace(slots[known[name]], value=value, home=name)
+    return len(values.keys() - known.keys())
 
 
 def _slot(node: UiNode, inner: Scope, index: int) -> Slot:
@@ -56,18 +72,20 @@ def _widget_inside(inner: Scope, index: int) -> tuple[str, Slot] | None:
     return None
 
 
-def _set_promoted(slots: list[Slot], inner: Scope, source: str, widget: str, value: object) -> None:
+def _set_promoted(slots: list[Slot], inner: Scope, source: str, widget: str, value: object) -> bool:
+    """Set the value of a widget inside, or of the input that leads to it; whether there is such a one."""
     for index, slot in enumerate(slots):
         inside = _widget_inside(inner, index)
         own_name = source == "-1" and slot.name == widget
         if own_name or (inside is not None and inside[0] == source and inside[1].name == widget):
             if slot.has_widget:
                 slots[index] = replace(slot, value=value)
-            return
+            return True
     hidden = inner.slots.get(source, [])
-    for index, slot in enumerate(hidden):
-        if slot.name == widget and slot.has_widget:
-            hidden[index] = replace(slot, value=value)
+    found = [index for index, slot in enumerate(hidden) if slot.name == widget and slot.has_widget]
+    for index in found:
+        hidden[index] = replace(hidden[index], value=value)
+    return bool(found)
 
 
 def _replace_primitive(inner: Scope, source: str, value: object) -> None:

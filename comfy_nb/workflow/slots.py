@@ -7,6 +7,8 @@ special case by class names the rule that it carries out.
 
 from __future__ import annotations
 
+import itertools
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
@@ -100,6 +102,7 @@ class _Values:
         names = [] if self._by_name is None or self._is_object else list(self._by_name)
         self._order = {name: at for at, name in enumerate(names)} if len(names) == len(values) else {}
         self._used: set[object] = set()
+        self._odd: dict[object, object] = {}
         self._next = 0
         self.home: int | str = -1  # where the value that was taken last stands in the file
         self.control = ""
@@ -115,13 +118,16 @@ class _Values:
             self.home = name if self._is_object else self._order.get(name, -1)
             self._used.update((name, *(control for control in _CONTROL_NAMES if controls)))
             if controls:
-                self._note_control(self._by_name.get("control_after_generate"))
+                after = itertools.dropwhile(lambda key: key != name, self._by_name)
+                self._note_control(self._by_name.get(next(itertools.islice(after, 1, None), None)))
             if name in self._by_name:
                 return self._by_name[name]
         else:
             self.home = at if at < len(self._rest) and not self._moved else -1
             if controls and at + 1 < len(self._rest):
                 self._note_control(self._rest[at + 1])
+                if self._rest[at + 1] not in (None, *CONTROLS):  # a value in the place of the control
+                    self._odd[at + 1] = self._rest[at + 1]
             if at < len(self._rest):
                 return self._rest[at]
         self.home = -1
@@ -131,18 +137,17 @@ class _Values:
     def _note_control(self, word: object) -> None:
         self.control = word if isinstance(word, str) and word in CONTROLS[1:] else ""
 
-    @property
-    def left(self) -> int:
-        """How many values are left."""
-        if self._by_name is not None:
-            return len(self._by_name.keys() - self._used)
-        return max(len(self._rest) - self._next, 0)
-
     def rest(self) -> dict[object, object]:
         """What no widget took, by its name, or its place in the list."""
         if self._by_name is not None:
-            return {name: value for name, value in self._by_name.items() if name not in self._used}
-        return dict(enumerate(self._rest[self._next :], self._next))
+            left = {name: value for name, value in self._by_name.items() if name not in self._used}
+            named = Counter(map(repr, self._by_name.values()))
+            for at, value in enumerate(self._rest):  # where the file holds the values twice, and they differ
+                named[repr(value)] -= 1
+                if named[repr(value)] < 0:
+                    left[at] = value
+            return left
+        return self._odd | dict(enumerate(self._rest[self._next :], self._next))
 
 
 def lay_out(

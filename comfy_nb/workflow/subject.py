@@ -13,7 +13,7 @@ MAX_TITLE = 48
 """The longest title, in characters."""
 
 # In these inputs a prompt is written, or comes in from a node that holds text.
-_TEXT_INPUTS = (
+TEXT_INPUTS = (
     "text",
     "prompt",
     "positive_prompt",
@@ -67,7 +67,7 @@ def _upstream(prompt: Prompt, sampler: str, seen: set[str]) -> str:
             if link is not None and link.node_id in prompt and link.node_id not in seen:
                 seen.add(link.node_id)
                 pending.append(link.node_id)
-        ways = (*_TEXT_INPUTS, *_ON_THE_WAY)
+        ways = (*TEXT_INPUTS, *_ON_THE_WAY)
     return ""
 
 
