@@ -93,7 +93,7 @@ class Executor:
             if result is None:
                 return True
             run.cache[run.signatures[node_id]] = result
-            run.executed.append(node_id)
+            run.executed[node_id] = None
         run.show(node_id, result)
         run.progress.finish(node_id)
         order.done(node_id)

@@ -25,7 +25,7 @@ from comfy_nb.errors import ConnectionFailed
 
 __all__ = ["EmbeddedServer"]
 
-NEEDED = ("numpy", "starlette", "uvicorn")
+NEEDED = ("numpy", "starlette", "uvicorn", "python_multipart")
 START_LIMIT = 20.0
 CLOSE_LIMIT = 3.0
 LOG_TAIL = 2000

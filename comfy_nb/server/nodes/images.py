@@ -13,7 +13,7 @@ from comfy_nb.server.files import Folders, OutsideFolder
 from comfy_nb.server.nodes.base import Context, NodeClass, NodeResult, gives
 from comfy_nb.server.nodes.fields import choice
 from comfy_nb.server.nodes.values import PIXELS, check_canvas
-from comfy_nb.server.pictures import png, read_image, read_mask, save_png
+from comfy_nb.server.pictures import FORMATS, png, read_image, read_mask, save_png
 
 __all__ = ["NODES"]
 
@@ -53,7 +53,7 @@ def _load_image(context: Context, inputs: dict[str, Any]) -> NodeResult:
     path = context.folders.find(inputs["image"])
     if path is None:
         raise FileNotFoundError(f"Invalid image file: {inputs['image']}")
-    with Image.open(path) as image:
+    with Image.open(path, formats=FORMATS) as image:
         check_canvas(*image.size, 1)
     return NodeResult(read_image(path))
 
@@ -62,7 +62,7 @@ def _load_mask(context: Context, inputs: dict[str, Any]) -> NodeResult:
     path = context.folders.find(inputs["image"])
     if path is None:
         raise FileNotFoundError(f"Invalid image file: {inputs['image']}")
-    with Image.open(path) as image:
+    with Image.open(path, formats=FORMATS) as image:
         check_canvas(*image.size, 1)
     return NodeResult((read_mask(path, inputs["channel"]),))
 
