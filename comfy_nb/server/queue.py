@@ -73,6 +73,7 @@ class PromptQueue:
         self._condition = threading.Condition()  # over a lock that its holder may take again
         self._order = itertools.count()
         self._waiting: list[_Waiting] = []
+        self._waiting_weight = 0
         self._running: QueuedPrompt | None = None
         self._history: dict[str, dict[str, Any]] = {}
         self._weights: dict[str, int] = {}  # of what is in the history
@@ -81,9 +82,9 @@ class PromptQueue:
     def put(self, item: QueuedPrompt) -> bool:
         """Add a prompt; False if too much waits already."""
         with self._condition:
-            waiting = sum(entry.item.weight for entry in self._waiting)
-            if self._waiting and waiting + item.weight > WAITING_BYTES:
+            if self._waiting and self._waiting_weight + item.weight > WAITING_BYTES:
                 return False
+            self._waiting_weight += item.weight
             heapq.heappush(self._waiting, _Waiting(item.number, item.prompt_id, next(self._order), item))
             self._changed()
             self._condition.notify()
@@ -96,6 +97,7 @@ class PromptQueue:
             if self._closed:
                 return None
             self._running = heapq.heappop(self._waiting).item
+            self._waiting_weight -= self._running.weight
             # An interrupt that came between two prompts is lost, as on the original.
             self.interrupt.clear()
             self._changed()
@@ -160,6 +162,7 @@ class PromptQueue:
             if found:
                 heapq.heapify(keep)
                 self._waiting = keep
+                self._waiting_weight = sum(entry.item.weight for entry in keep)
                 self._changed()
                 if not keep:
                     # The original says it twice when the last waiting prompt goes.
@@ -170,6 +173,7 @@ class PromptQueue:
         """Remove every waiting prompt."""
         with self._condition:
             self._waiting = []
+            self._waiting_weight = 0
             self._changed()
 
     def interrupt_running(self, prompt_id: str | None = None) -> bool:
