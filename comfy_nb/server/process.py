@@ -176,9 +176,10 @@ def _log_tail(folder: Path) -> str:
 
 
 def _tell(process: subprocess.Popen[bytes], word: str) -> None:
-    if process.stdin:
-        process.stdin.write(f"{word}\n".encode())
-        process.stdin.flush()
+    if process.stdin is None or process.stdin.closed:
+        raise BrokenPipeError("It has been closed.")
+    process.stdin.write(f"{word}\n".encode())
+    process.stdin.flush()
 
 
 def _end(process: subprocess.Popen[bytes], folder: Path, owner: int) -> None:

@@ -16,6 +16,7 @@ import httpx2
 import psutil
 import pytest
 
+import comfy_nb as cn
 from comfy_nb.errors import ConnectionFailed
 from comfy_nb.server import process as process_module
 from comfy_nb.server.__main__ import main
@@ -197,7 +198,7 @@ if child == 0:
 print(server.pid, server._folder, child, flush=True)
 if sys.stdin.readline() == "close\\n":
     server.close()
-    print("closed", flush=True)
+    print("closed", server._process.returncode, flush=True)
     sys.stdin.read()
 """
 
@@ -231,17 +232,20 @@ def test_it_closes_by_itself_although_a_forked_child_holds_its_pipe(forking):
     process, pid, folder = forking
     ended = psutil.Process(pid)
     print("close", file=process.stdin, flush=True)
-    assert process.stdout.readline() == "closed\n"
+    assert process.stdout.readline() == "closed 0\n"  # not killed
     assert not ended.is_running()
     assert not folder.exists()
 
 
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")  # newer Pythons warn where threads run
 def test_the_end_of_a_forked_child_is_not_the_servers():
     with EmbeddedServer.start() as server:
         child = os.fork()
         if child == 0:
-            server.close()
-            os._exit(0)
+            try:
+                server.close()
+            finally:
+                os._exit(0)
         os.waitpid(child, 0)
         assert server.running
         assert serves(server.url)
@@ -266,6 +270,17 @@ def test_another_step_time_holds_from_then_on():
             server.set_step_time(3)
     with pytest.raises(ConnectionFailed, match="does not take step_time=1"):
         server.set_step_time(1)
+
+
+def test_a_demo_that_is_asked_for_another_step_time_takes_it():
+    first = cn.demo(step_time=2)
+    try:
+        assert cn.demo(step_time=0) is first
+        assert cn.demo() is first
+        with talking(first.url) as talker:
+            talker.run(text_to_image(steps=20))  # would take 40 seconds
+    finally:
+        first.close()
 
 
 def test_a_text_as_long_as_a_book_makes_no_book_of_the_log():
