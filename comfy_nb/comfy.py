@@ -328,8 +328,9 @@ def demo(*, world: str = "landscapes", step_time: float | None = None) -> Comfy:
     "textures", which grow from small patches; "memorise", some landscapes that it knows by heart. Each server also has
     all of them, as checkpoints whose names begin with demo-. `step_time` is how many seconds each sampler step takes at
     least, so that people can watch: 0 to 2, by default $COMFY_NB_STEP_TIME or 0.12. There is one server per world and
-    process: called again, also with another `step_time`, this gives the same connection as long as it is open. The
-    servers end with this process. Raises ValueError for an unknown world, and `ConnectionFailed` if it does not start.
+    process: called again, this gives the same connection as long as it is open, and another `step_time`
+    holds from the next node that runs. The servers end with this process. Raises ValueError for an unknown world, and
+    `ConnectionFailed` if it does not start.
     """
     check_kernel()
     from comfy_nb.server.names import WORLDS  # noqa: PLC0415 - the demo extra loads when it is wanted
@@ -341,6 +342,8 @@ def demo(*, world: str = "landscapes", step_time: float | None = None) -> Comfy:
         if world in _demos:
             server, comfy = _demos[world]
             if not comfy.closed and server.running:
+                if step_time is not None:
+                    server.set_step_time(step_time)
                 return comfy
             comfy.close()
             server.close()

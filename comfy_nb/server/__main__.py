@@ -1,27 +1,29 @@
 """The embedded server as a program: `python -m comfy_nb.server`.
 
 Prints one line of JSON, {"url": …, "pid": …} and perhaps "token", when it serves. Ends on SIGINT or SIGTERM,
-and, if its standard input is a pipe, when that closes: so also when the process that started it was killed.
+and, if its standard input is a pipe, when that closes: so also when the process that started it was killed. As the
+child of `cn.demo()` it ignores SIGINT, and ends with its parent.
 """
 
 from __future__ import annotations
 
 import argparse
-import contextlib
 import importlib.util
 import json
-import logging
 import os
 import secrets
 import shutil
+import signal
 import socket
-import stat
 import sys
 import tempfile
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
+from types import FrameType
 
+from comfy_nb.server import parent
+from comfy_nb.server.logs import log_to_stderr
 from comfy_nb.server.names import WORLDS
 
 __all__ = ["main"]
@@ -67,6 +69,8 @@ def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
         help=f"ask every request for a token, against other users of this machine: ${TOKEN}, or a new one "
         "that is printed; a browser takes it as password, with any name",
     )
+    # Whose child this is: it ends with that process, and leaves Ctrl-C to it.
+    parser.add_argument("--parent", type=int, help=argparse.SUPPRESS)
     parser.add_argument(
         "--folder", type=Path, help="where outputs go; removed at the end (default: a temporary one)"
     )
@@ -83,7 +87,10 @@ def _step_time(text: str) -> float:
 def main(argv: Sequence[str] | None = None) -> int:
     """Serve until told to end; returns the exit code."""
     arguments = parse_arguments(argv)
-    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(message)s")
+    if arguments.parent is not None:
+        # Some front ends interrupt a kernel by a signal to all of its descendants.
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+    log_to_stderr()
     pages = _frontend() if arguments.frontend else None
     if arguments.frontend and pages is None:
         print(f"--frontend needs {PACKAGE}: pip install {PACKAGE}", file=sys.stderr)
@@ -121,6 +128,8 @@ def _serve(listener: socket.socket, folder: Path, arguments: argparse.Namespace,
 
     from comfy_nb.server.app import create_app  # noqa: PLC0415
     from comfy_nb.server.files import Folders  # noqa: PLC0415
+    from comfy_nb.server.patience import PatientProtocol  # noqa: PLC0415
+    from comfy_nb.server.state import ServerState  # noqa: PLC0415
     from comfy_nb.server.worlds import make_usual  # noqa: PLC0415
 
     class Server(uvicorn.Server):
@@ -131,6 +140,10 @@ def _serve(listener: socket.socket, folder: Path, arguments: argparse.Namespace,
             host, port = listener.getsockname()
             told = {"url": f"http://{host}:{port}", "pid": os.getpid(), **({"token": token} if token else {})}
             print(json.dumps(told), flush=True)
+
+        def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+            if sig != signal.SIGINT or arguments.parent is None:
+                super().handle_exit(sig, frame)
 
     # Not an argument, because every user of a machine sees those.
     token = (os.environ.get(TOKEN) or secrets.token_urlsafe(24)) if arguments.token else None
@@ -145,9 +158,9 @@ def _serve(listener: socket.socket, folder: Path, arguments: argparse.Namespace,
     server = Server(
         uvicorn.Config(
             app,
-            log_level="warning",
+            log_config=None,
             access_log=False,
-            http="h11",
+            http=PatientProtocol,
             ws_max_size=4 * 1024 * 1024,
             ws_ping_interval=None,  # like the original, which leaves pings to the client
             ws_per_message_deflate=False,
@@ -163,27 +176,14 @@ def _serve(listener: socket.socket, folder: Path, arguments: argparse.Namespace,
         timer.daemon = True
         timer.start()
 
-    _when_stdin_closes(stop)
+    state: ServerState = app.state.server
+    parent.listen(arguments.parent, stop, state.executor.set_step_time)
     server.run([listener])
 
 
 def _abandon(folder: Path) -> None:
     shutil.rmtree(folder, ignore_errors=True)
     os._exit(1)
-
-
-def _when_stdin_closes(stop: Callable[[], None]) -> None:
-    """Call `stop` when standard input ends, if it is a pipe: a terminal or /dev/null says nothing of a parent."""
-    with contextlib.suppress(OSError, ValueError):
-        mode = os.fstat(sys.stdin.fileno()).st_mode
-        if stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode):
-            threading.Thread(target=_wait_for_end, args=(stop,), name="comfy_nb-stdin", daemon=True).start()
-
-
-def _wait_for_end(stop: Callable[[], None]) -> None:
-    while os.read(sys.stdin.fileno(), 4096):
-        pass
-    stop()
 
 
 if __name__ == "__main__":

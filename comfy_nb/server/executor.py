@@ -45,6 +45,10 @@ class Executor:
         # What the nodes are worth that a posted node, of this id and class, wrote last.
         self._written: dict[tuple[str, str], set[str]] = {}
 
+    def set_step_time(self, seconds: float) -> None:
+        """How many seconds each sampling step takes at least, from the next node on."""
+        self._step_time = seconds
+
     def execute(self, item: QueuedPrompt) -> dict[str, Any]:
         """Run one prompt to its end, good or bad; returns its history entry without the prompt."""
         known = signatures(item.prompt, item.outputs, self._folders)
@@ -93,7 +97,7 @@ class Executor:
             if result is None:
                 return True
             run.cache[run.signatures[node_id]] = result
-            run.executed.append(node_id)
+            run.executed[node_id] = None
         run.show(node_id, result)
         run.progress.finish(node_id)
         order.done(node_id)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import heapq
 import json
 from collections.abc import Callable, Container, Iterable, Mapping
 from typing import Any
@@ -99,24 +100,33 @@ class RunOrder:
         self._is_cached = is_cached
         self._waits_for: dict[str, set[str]] = {}
         self._feeds: dict[str, set[str]] = {}
+        # Steps to an output, NEAR + 1 for all that are further; and when the node was found.
+        self._distance: dict[str, int] = {}
+        self._found: dict[str, int] = {}
+        # (distance, found, node) of what is ready. A node that turned out to be nearer stands here twice.
+        self._ready: list[tuple[int, int, str]] = []
         for output in outputs:
             self.add(output)
 
     def add(self, start: str) -> None:
         """Run this node too, and first all that it needs."""
-        stack = [start]
+        stack, added = [start], list[str]()
         while stack:
             node_id = stack.pop()
             if node_id in self._waits_for:
                 continue
+            added.append(node_id)
             self._waits_for[node_id] = set()
-            self._feeds.setdefault(node_id, set())
+            self._found[node_id] = len(self._found)
+            self._come_nearer(node_id, 0 if self._is_output(node_id) else NEAR + 1)
             if self._is_cached(node_id):
                 continue
             for source, _ in links(self._prompt, node_id, lazy=False):
                 if not self._is_cached(source):
                     self._link(source, node_id)
                     stack.append(source)
+        for node_id in added:
+            self._offer(node_id)
 
     def wait_for(self, node_id: str, sources: Iterable[str]) -> None:
         """Put a taken node back, until these have run as well."""
@@ -124,27 +134,42 @@ class RunOrder:
             if not self._is_cached(source):
                 self.add(source)
                 self._link(source, node_id)
+        self._offer(node_id)
+
+    def _is_output(self, node_id: str) -> bool:
+        return NODE_CLASSES[self._prompt[node_id]["class_type"]].output_node
 
     def _link(self, source: str, node_id: str) -> None:
         self._waits_for[node_id].add(source)
         self._feeds.setdefault(source, set()).add(node_id)
+        self._come_nearer(source, self._distance[node_id] + 1)
+
+    def _come_nearer(self, node_id: str, distance: int) -> None:
+        """The node is this near to an output; with it comes nearer what it waits for."""
+        if distance >= self._distance.get(node_id, NEAR + 2):
+            return
+        self._distance[node_id] = distance
+        self._offer(node_id)
+        for source in self._waits_for.get(node_id, ()) if distance < NEAR else ():
+            self._come_nearer(source, distance + 1)
+
+    def _offer(self, node_id: str) -> None:
+        if node_id in self._waits_for and not self._waits_for[node_id]:
+            heapq.heappush(self._ready, (self._distance[node_id], self._found[node_id], node_id))
 
     def take(self) -> str | None:
         """The next node to run, or None when all are done. Before taking another, call `done` or `wait_for`."""
-        ready = [node_id for node_id, sources in self._waits_for.items() if not sources]
-        return min(ready, key=self._distance, default=None)
+        while self._ready:
+            distance, _, node_id = heapq.heappop(self._ready)
+            if self._waits_for.get(node_id) == set() and distance == self._distance[node_id]:
+                return node_id
+        return None
 
     def done(self, node_id: str) -> None:
         """The node has run."""
         del self._waits_for[node_id]
-        for consumer in self._feeds[node_id]:
-            self._waits_for[consumer].discard(node_id)
-
-    def _distance(self, node_id: str) -> int:
-        """Steps to an output, up to NEAR; beyond that all are alike."""
-        layer = {node_id}
-        for distance in range(NEAR + 1):
-            if any(NODE_CLASSES[self._prompt[each]["class_type"]].output_node for each in layer):
-                return distance
-            layer = {consumer for each in layer for consumer in self._feeds[each]}
-        return NEAR + 1
+        for consumer in self._feeds.get(node_id, ()):
+            # Not there if the consumer did without: it found the result before it came to its turn.
+            if (waiting := self._waits_for.get(consumer)) is not None:
+                waiting.discard(node_id)
+                self._offer(consumer)

@@ -32,9 +32,17 @@ def refusal(headers: Headers) -> str | None:
     if site == "same-site" and headers.get("sec-fetch-dest") != "document":
         return "Requests of pages from another port are refused."
     origin = headers.get("origin")
-    if origin is not None and urlsplit(origin).netloc.lower() != host.lower():
+    if origin is not None and _place(origin) != host.lower():
         return f"Origin {origin!r} is not {host!r}: requests of pages from elsewhere are refused."
     return None
+
+
+def _place(origin: str) -> str | None:
+    """Host and port of an origin; None if it is no URL, such as `http://[`."""
+    try:
+        return urlsplit(origin).netloc.lower()
+    except ValueError:
+        return None
 
 
 def _is_loopback(host: str) -> bool:

@@ -15,7 +15,7 @@ from PIL.PngImagePlugin import PngInfo
 
 from comfy_nb.server.progress import EncodedImage
 
-__all__ = ["convert", "png", "preview_jpeg", "read_image", "read_mask", "save_png", "with_alpha"]
+__all__ = ["FORMATS", "convert", "png", "preview_jpeg", "read_image", "read_mask", "save_png", "with_alpha"]
 
 PREVIEW_SIZE = 512
 PREVIEW_QUALITY = 95
@@ -80,7 +80,7 @@ def convert(path: Path, preview: str | None, channel: str) -> EncodedImage:
         return _preview(image, preview, channel)
     buffer = io.BytesIO()
     if channel == "rgb":
-        image.convert("RGB").save(buffer, "PNG")
+        _as_mode(image, "RGB").save(buffer, "PNG")
     else:
         alpha = image.getchannel("A") if image.mode == "RGBA" else Image.new("L", image.size, 255)
         mask = Image.new("RGBA", image.size)
@@ -111,9 +111,15 @@ def _decoded(source: Path | io.BytesIO) -> Image.Image:
         with Image.open(source, formats=FORMATS) as file:
             if file.width * file.height > MAX_PIXELS:
                 raise ValueError(f"{file.width}x{file.height} is more than {MAX_PIXELS:,} pixels")
-            return file.convert("RGBA" if "A" in file.getbands() else "RGB")
+            file.load()
+            return _as_mode(file, "RGBA" if "A" in file.getbands() else "RGB")
     except (Image.DecompressionBombError, SyntaxError) as error:  # so does Pillow call some damage
         raise ValueError(str(error)) from error
+
+
+def _as_mode(image: Image.Image, mode: str) -> Image.Image:
+    """The picture in that mode; not copied if it is."""
+    return image if image.mode == mode else image.convert(mode)
 
 
 def _preview(image: Image.Image, preview: str, channel: str) -> EncodedImage:
@@ -121,6 +127,6 @@ def _preview(image: Image.Image, preview: str, channel: str) -> EncodedImage:
     kind = "jpeg" if kind == "jpeg" and "a" not in channel else "webp"
     quality = min(int(number), 100) if number.isdecimal() else 90
     buffer = io.BytesIO()
-    image = image.convert("RGB") if kind == "jpeg" or channel == "rgb" else image
+    image = _as_mode(image, "RGB") if kind == "jpeg" or channel == "rgb" else image
     image.save(buffer, kind, quality=quality)
     return EncodedImage(buffer.getvalue(), f"image/{kind}")

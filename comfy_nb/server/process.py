@@ -6,6 +6,7 @@ when its standard input closes: on `close()`, when this process exits, and also 
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import json
 import os
@@ -25,7 +26,7 @@ from comfy_nb.errors import ConnectionFailed
 
 __all__ = ["EmbeddedServer"]
 
-NEEDED = ("numpy", "starlette", "uvicorn")
+NEEDED = ("numpy", "starlette", "uvicorn", "python_multipart")
 START_LIMIT = 20.0
 CLOSE_LIMIT = 3.0
 LOG_TAIL = 2000
@@ -39,7 +40,7 @@ class EmbeddedServer:
         self._folder = folder
         self._url = url
         # Also called when this object is forgotten and when the interpreter exits.
-        self._finalizer = weakref.finalize(self, _end, process, folder)
+        self._finalizer = weakref.finalize(self, _end, process, folder, os.getpid())
 
     @classmethod
     def start(
@@ -68,12 +69,12 @@ class EmbeddedServer:
             url: str = json.loads(line)["url"]
         except (OSError, ValueError, LookupError, TypeError) as error:
             tail = _log_tail(folder)
-            _end(process, folder)
+            _end(process, folder, os.getpid())
             raise ConnectionFailed(
                 f"The embedded server did not start. {error} Its last words: {tail}"
             ) from error
         except BaseException:
-            _end(process, folder)
+            _end(process, folder, os.getpid())
             raise
         return cls(process, folder, url)
 
@@ -96,6 +97,21 @@ class EmbeddedServer:
         """The end of what it has logged, such as words that its world does not know."""
         return _log_tail(self._folder)
 
+    def set_step_time(self, seconds: float) -> None:
+        """Let each sampling step take at least so many seconds, from the next node on.
+
+        Raises ValueError if that is not 0 to 2, and ConnectionFailed if the server does not take it.
+        """
+        if not 0 <= seconds <= 2:
+            raise ValueError(f"step_time={seconds!r} is not a number of seconds from 0 to 2.")
+        try:
+            _tell(self._process, f"step_time {float(seconds)!r}")
+            _first_line(self._process, CLOSE_LIMIT)
+        except OSError as error:
+            raise ConnectionFailed(
+                f"The embedded server does not take step_time={seconds!r}. {error}"
+            ) from error
+
     def close(self) -> None:
         """End it and remove its files, within 3 seconds; closing twice is harmless."""
         self._finalizer()
@@ -113,8 +129,10 @@ class EmbeddedServer:
 
 
 def _spawn(folder: Path, options: Sequence[str]) -> subprocess.Popen[bytes]:
-    command = [sys.executable, "-m", "comfy_nb.server", "--folder", str(folder), *options]
-    with (folder / "server.log").open("wb") as log:
+    program = [sys.executable, "-m", "comfy_nb.server", "--parent", str(os.getpid())]
+    command = [*program, "--folder", str(folder), *options]
+    # For appending, because the server empties it when it has grown long.
+    with (folder / "server.log").open("ab") as log:
         return subprocess.Popen(  # noqa: S603 - our own program and numbers
             command,
             stdin=subprocess.PIPE,
@@ -141,7 +159,7 @@ def _first_line(process: subprocess.Popen[bytes], timeout: float) -> bytes:
         selector.register(stream, selectors.EVENT_READ)
         while not received.endswith(b"\n"):
             if not selector.select(max(deadline - time.monotonic(), 0)):
-                raise TimeoutError(f"It did not serve within {timeout:g} seconds.")
+                raise TimeoutError(f"It did not answer within {timeout:g} seconds.")
             chunk = os.read(stream.fileno(), 4096)
             if not chunk:
                 raise OSError(f"It ended with exit code {process.wait()}.")
@@ -157,10 +175,25 @@ def _log_tail(folder: Path) -> str:
     return text[-LOG_TAIL:].strip()
 
 
-def _end(process: subprocess.Popen[bytes], folder: Path) -> None:
-    """Close its standard input, and kill it if that is not enough."""
+def _tell(process: subprocess.Popen[bytes], word: str) -> None:
+    if process.stdin is None or process.stdin.closed:
+        raise BrokenPipeError("It has been closed.")
+    process.stdin.write(f"{word}\n".encode())
+    process.stdin.flush()
+
+
+def _end(process: subprocess.Popen[bytes], folder: Path, owner: int) -> None:
+    """Say so, close its standard input, and kill it if that is not enough.
+
+    Said, because a process that was forked from this one may hold the pipe open. In such a process nothing is ended.
+    """
+    if os.getpid() != owner:
+        return
+    with contextlib.suppress(OSError):  # it has ended already
+        _tell(process, "end")
     if process.stdin:
-        process.stdin.close()
+        with contextlib.suppress(OSError):
+            process.stdin.close()
     try:
         process.wait(CLOSE_LIMIT * 0.8)
     except subprocess.TimeoutExpired:

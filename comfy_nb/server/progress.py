@@ -58,11 +58,11 @@ class Progress:
 
     def tell(self, message: m.Message, *, broadcast: bool = False) -> None:
         """Send to the owner; without an owner to nobody, or to all if `broadcast`."""
-        if self.client_id is not None or broadcast:
+        if (self.client_id is not None or broadcast) and self.listened():
             self.hub.send(pack(message), self.client_id)
 
     def listened(self) -> bool:
-        """Whether a preview would reach anybody."""
+        """Whether what is told would reach anybody: if not, it is not made either."""
         return self.hub.listens(self.client_id)
 
     def start(self, node_id: str) -> None:
@@ -108,6 +108,8 @@ class Progress:
             self.tell(m.PreviewImage(image.image_type, image.data), broadcast=True)
 
     def _tell_states(self) -> None:
+        if not self.listened():
+            return
         nodes = tuple(
             m.NodeProgress(
                 node_id,

@@ -1,21 +1,33 @@
 """The queue of prompts that wait or run, and the history of those that ended.
 
 One lock guards both, so that a prompt is always in exactly one of: waiting, running, history, nowhere.
-Lower numbers run first. The history keeps the newest 10,000 entries, in memory only.
+Lower numbers run first. The history is in memory only: the newest 10,000 entries, and of them no more than 64 MB, but
+always the last one. What waits may take 256 MB.
 """
 
 from __future__ import annotations
 
 import heapq
 import itertools
+import json
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from typing import Any
 
-__all__ = ["HISTORY_LIMIT", "PromptQueue", "QueuedPrompt"]
+__all__ = ["HISTORY_BYTES", "HISTORY_LIMIT", "WAITING_BYTES", "PromptQueue", "QueuedPrompt", "weigh"]
 
 HISTORY_LIMIT = 10_000
+HISTORY_BYTES = 64 * 1024 * 1024
+WAITING_BYTES = 256 * 1024 * 1024
+
+# What a value, a list or an object costs in memory beside its text.
+VALUE_BYTES = 64
+
+
+def weigh(text: bytes) -> int:
+    """About how much memory JSON of this text takes once it is read: that may be thirty times its length."""
+    return len(text) + VALUE_BYTES * sum(text.count(mark) for mark in (b",", b"[", b"{"))
 
 
 @dataclass(frozen=True)
@@ -27,6 +39,7 @@ class QueuedPrompt:
     prompt: dict[str, Any]
     extra_data: dict[str, Any]
     outputs: list[str]
+    weight: int = 0
 
     @property
     def client_id(self) -> str | None:
@@ -57,19 +70,25 @@ class PromptQueue:
     def __init__(self, changed: Callable[[], None]) -> None:
         self.interrupt = threading.Event()
         self._changed = changed
-        self._condition = threading.Condition()
+        self._condition = threading.Condition()  # over a lock that its holder may take again
         self._order = itertools.count()
         self._waiting: list[_Waiting] = []
+        self._waiting_weight = 0
         self._running: QueuedPrompt | None = None
         self._history: dict[str, dict[str, Any]] = {}
+        self._weights: dict[str, int] = {}  # of what is in the history
         self._closed = False
 
-    def put(self, item: QueuedPrompt) -> None:
-        """Add a prompt."""
+    def put(self, item: QueuedPrompt) -> bool:
+        """Add a prompt; False if too much waits already."""
         with self._condition:
+            if self._waiting and self._waiting_weight + item.weight > WAITING_BYTES:
+                return False
+            self._waiting_weight += item.weight
             heapq.heappush(self._waiting, _Waiting(item.number, item.prompt_id, next(self._order), item))
             self._changed()
             self._condition.notify()
+            return True
 
     def take(self) -> QueuedPrompt | None:
         """Wait for the next prompt and make it the running one; None once the queue was closed."""
@@ -78,6 +97,7 @@ class PromptQueue:
             if self._closed:
                 return None
             self._running = heapq.heappop(self._waiting).item
+            self._waiting_weight -= self._running.weight
             # An interrupt that came between two prompts is lost, as on the original.
             self.interrupt.clear()
             self._changed()
@@ -85,13 +105,21 @@ class PromptQueue:
 
     def finish(self, entry: dict[str, Any]) -> None:
         """Move the running prompt to the history; `entry` has its outputs, status and meta."""
+        weight = weigh(json.dumps(entry).encode())
         with self._condition:
             item, self._running = self._running, None
             if item is not None:
                 self._history[item.prompt_id] = {"prompt": item.as_list(), **entry}
-                while len(self._history) > HISTORY_LIMIT:
-                    del self._history[next(iter(self._history))]
+                self._weights[item.prompt_id] = item.weight + weight
+                self._trim()
             self._changed()
+
+    def _trim(self) -> None:
+        total = sum(self._weights.values())
+        while len(self._history) > 1 and (len(self._history) > HISTORY_LIMIT or total > HISTORY_BYTES):
+            oldest = next(iter(self._history))
+            del self._history[oldest]
+            total -= self._weights.pop(oldest)
 
     def close(self) -> None:
         """Stop the worker: what waits is dropped, what runs is interrupted."""
@@ -125,14 +153,16 @@ class PromptQueue:
             running, waiting = self.snapshot()
             return running, waiting, dict(self._history)
 
-    def delete(self, prompt_id: str) -> bool:
-        """Remove a waiting prompt; True if there was one."""
+    def delete(self, prompt_ids: Collection[str]) -> bool:
+        """Remove the waiting prompts of these ids, in one go; True if there was one."""
         with self._condition:
-            keep = [entry for entry in self._waiting if entry.prompt_id != prompt_id]
+            named = set(prompt_ids)
+            keep = [entry for entry in self._waiting if entry.prompt_id not in named]
             found = len(keep) < len(self._waiting)
-            heapq.heapify(keep)
-            self._waiting = keep
             if found:
+                heapq.heapify(keep)
+                self._waiting = keep
+                self._waiting_weight = sum(entry.item.weight for entry in keep)
                 self._changed()
                 if not keep:
                     # The original says it twice when the last waiting prompt goes.
@@ -143,6 +173,7 @@ class PromptQueue:
         """Remove every waiting prompt."""
         with self._condition:
             self._waiting = []
+            self._waiting_weight = 0
             self._changed()
 
     def interrupt_running(self, prompt_id: str | None = None) -> bool:
@@ -154,9 +185,14 @@ class PromptQueue:
                 self.interrupt.set()
             return hit
 
-    def cancel(self, prompt_id: str) -> bool:
-        """Remove the prompt if it waits, interrupt it if it runs; True if either was done."""
-        return self.delete(prompt_id) or self.interrupt_running(prompt_id)
+    def cancel(self, prompt_ids: Collection[str]) -> bool:
+        """Remove those of these prompts that wait, interrupt the one that runs; True if there was one."""
+        with self._condition:
+            found = self.delete(prompt_ids)
+            running = self._running
+            if running is not None and running.prompt_id in set(prompt_ids):
+                found = self.interrupt_running(running.prompt_id)
+            return found
 
     def history(
         self, prompt_id: str | None = None, max_items: int | None = None, offset: int = -1
@@ -178,8 +214,10 @@ class PromptQueue:
         """Remove one ended prompt from the history."""
         with self._condition:
             self._history.pop(prompt_id, None)
+            self._weights.pop(prompt_id, None)
 
     def forget_all(self) -> None:
         """Empty the history."""
         with self._condition:
             self._history.clear()
+            self._weights.clear()

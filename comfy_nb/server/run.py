@@ -41,7 +41,7 @@ class PromptRun:
     asked: set[tuple[str, str]] = field(default_factory=set[tuple[str, str]])
     messages: list[list[Any]] = field(default_factory=list[list[Any]])
     outputs: dict[str, dict[str, list[Any]]] = field(default_factory=dict[str, "dict[str, list[Any]]"])
-    executed: list[str] = field(default_factory=list[str])
+    executed: dict[str, None] = field(default_factory=dict[str, None])
 
     def record(self, message: m.Message, *, broadcast: bool = False) -> None:
         """Tell a milestone, and keep it for the history."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -36,6 +37,8 @@ class ServerState:
     executor: Executor
     numbers: Iterator[int] = field(default_factory=itertools.count)
     settings: dict[str, Any] = field(default_factory=lambda: dict(SETTINGS))
+    # One picture at a time: each may take 400 MB, and there may be many who ask.
+    decoding: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(1))
 
     @classmethod
     def create(cls, folders: Folders, *, step_time: float, previews: bool = True) -> ServerState:

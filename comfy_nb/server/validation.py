@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import graphlib
 import traceback
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,6 +22,10 @@ __all__ = ["Refusal", "Verdict", "problem", "validate"]
 
 # Longer lists of choices are not repeated in an error.
 LONG_LIST = 20
+# Of a ring, this many nodes are named at each of its nodes: the reply would else grow with the square.
+LONG_RING = 20
+# A bad node names this many of the outputs that need it, for the same reason.
+MANY_OUTPUTS = 100
 
 Json = dict[str, Any]
 
@@ -47,7 +51,7 @@ class Verdict:
     node_errors: Json
 
 
-def validate(prompt: Json, folders: Folders, targets: Collection[str] | None = None) -> Verdict:
+def validate(prompt: Json, folders: Folders, targets: Collection[Any] | None = None) -> Verdict:
     """Check a prompt, and convert its literal values to their declared types in place.
 
     `targets` limits the run to those output nodes. Raises Refusal if nothing can run.
@@ -56,7 +60,8 @@ def validate(prompt: Json, folders: Folders, targets: Collection[str] | None = N
         _check_class(node_id, node)
     outputs = [node_id for node_id in prompt if _class(prompt, node_id).output_node]
     if targets is not None:
-        outputs = [node_id for node_id in outputs if node_id in targets]
+        wanted = {target for target in targets if isinstance(target, str)}
+        outputs = [node_id for node_id in outputs if node_id in wanted]
     if not outputs:
         raise Refusal(problem("prompt_no_outputs", "Prompt has no outputs"))
     errors = _errors(prompt, folders, _needed(prompt, outputs))
@@ -71,15 +76,12 @@ def validate(prompt: Json, folders: Folders, targets: Collection[str] | None = N
 
 def _blame(prompt: Json, outputs: list[str], errors: dict[str, list[Json]]) -> tuple[list[str], Json]:
     """(the outputs that need no bad node, each bad node with its errors and the outputs that need it)."""
-    good: list[str] = []
-    dependents: dict[str, list[str]] = {node_id: [] for node_id in errors}
-    for output in outputs:
-        bad = errors.keys() & _needed(prompt, [output]).keys()
-        for node_id in bad:
-            dependents[node_id].append(output)
-        if not bad:
-            good.append(output)
-    return good, {
+    sources = {
+        node_id: [link[0] for _, link in _links(prompt, node_id)] for node_id in _needed(prompt, outputs)
+    }
+    spoiled = _reached(_turned(sources), errors)
+    dependents = _dependents(sources, outputs)
+    return [output for output in outputs if output not in spoiled], {
         node_id: {
             "errors": found,
             "dependent_outputs": dependents[node_id],
@@ -87,6 +89,43 @@ def _blame(prompt: Json, outputs: list[str], errors: dict[str, list[Json]]) -> t
         }
         for node_id, found in errors.items()
     }
+
+
+def _turned(sources: Mapping[str, list[str]]) -> dict[str, list[str]]:
+    """For each node the ones that need it, from what each of them needs."""
+    consumers: dict[str, list[str]] = {node_id: [] for node_id in sources}
+    for node_id, needed in sources.items():
+        for source in needed:
+            consumers[source].append(node_id)
+    return consumers
+
+
+def _reached(ways: Mapping[str, list[str]], starts: Iterable[str]) -> set[str]:
+    """The starts, and all that ways lead to from there."""
+    reached = set(starts)
+    stack = list(reached)
+    while stack:
+        fresh = set(ways[stack.pop()]) - reached
+        reached |= fresh
+        stack += fresh
+    return reached
+
+
+def _dependents(sources: Mapping[str, list[str]], outputs: list[str]) -> dict[str, list[str]]:
+    """For each node the first outputs that need it, up to MANY_OUTPUTS.
+
+    A node that has so many is passed over, and so is all above it: that has the same ones. Thus no node is visited
+    more often than that, however many outputs there are.
+    """
+    dependents: dict[str, list[str]] = {node_id: [] for node_id in sources}
+    for output in outputs:
+        stack = [output]
+        while stack:
+            found = dependents[node_id := stack.pop()]
+            if len(found) < MANY_OUTPUTS and found[-1:] != [output]:
+                found.append(output)
+                stack += sources[node_id]
+    return dependents
 
 
 def _class(prompt: Json, node_id: str) -> NodeClass:
@@ -150,8 +189,12 @@ def _links(prompt: Json, node_id: str) -> list[tuple[str, list[Any]]]:
 def _errors(prompt: Json, folders: Folders, needed: dict[str, _Consumer | None]) -> dict[str, list[Json]]:
     """What is wrong with each node; only nodes with an error are in it."""
     errors: dict[str, list[Json]] = {}
+    # The choices are the same for all nodes of a class: a folder is listed once for all.
+    kinds = {_class(prompt, node_id).name for node_id in needed}
+    declared = {kind: NODE_CLASSES[kind].inputs(folders) for kind in kinds}
     for node_id, consumer in needed.items():
-        if found := _node_errors(prompt, folders, node_id, consumer):
+        configs = declared[_class(prompt, node_id).name]
+        if found := _node_errors(prompt, folders, node_id, consumer, configs):
             errors[node_id] = found
     for node_id, cycle in _cycle(prompt, needed).items():
         errors.setdefault(node_id, []).append(cycle)
@@ -165,26 +208,30 @@ def _cycle(prompt: Json, nodes: Iterable[str]) -> dict[str, Json]:
     except graphlib.CycleError as error:
         # The first node of the list stands at its end once more.
         members: list[str] = error.args[1][:-1]
-        details = " -> ".join(error.args[1])
+        shown = members[:LONG_RING]
+        rest = [f"({len(members) - LONG_RING} more)"] if len(members) > LONG_RING else []
+        details = " -> ".join([*shown, *rest, members[0]])
         return {
             each: problem(
                 "dependency_cycle",
                 "Dependency cycle detected",
                 details,
-                {"node_id": each, "cycle_nodes": members},
+                {"node_id": each, "cycle_nodes": shown},
             )
             for each in members
         }
     return {}
 
 
-def _node_errors(prompt: Json, folders: Folders, node_id: str, consumer: _Consumer | None) -> list[Json]:
-    node_class = _class(prompt, node_id)
+def _node_errors(
+    prompt: Json,
+    folders: Folders,
+    node_id: str,
+    consumer: _Consumer | None,
+    configs: Mapping[str, list[Any]],
+) -> list[Json]:
     try:
-        found = [
-            _input_error(prompt, folders, node_id, name, config)
-            for name, config in node_class.inputs(folders).items()
-        ]
+        found = [_input_error(prompt, folders, node_id, name, config) for name, config in configs.items()]
     except (LookupError, TypeError, AttributeError) as error:
         # As on the original: a link to nowhere is an exception, told at the node that holds the link.
         return [_exception(prompt, error, consumer)]
@@ -229,10 +276,15 @@ def _input_error(prompt: Json, folders: Folders, node_id: str, name: str, config
     return error
 
 
+def _shown(config: list[Any]) -> list[Any] | None:
+    """How an input is declared, for an error; None if that is a long list of choices."""
+    return None if is_list(config[0]) and len(config[0]) > LONG_LIST else config
+
+
 def _link_error(prompt: Json, name: str, config: list[Any], link: list[Any]) -> Json | None:
     if len(link) != 2:
         message = "Bad linked input, must be a length-2 list of [node_id, slot_index]"
-        info = {"input_name": name, "input_config": config, "received_value": link}
+        info = {"input_name": name, "input_config": _shown(config), "received_value": link}
         return problem("bad_linked_input", message, name, info)
     source, slot = link
     outputs = NODE_CLASSES[prompt[source]["class_type"]].outputs
@@ -244,7 +296,12 @@ def _link_error(prompt: Json, name: str, config: list[Any], link: list[Any]) -> 
     if expected in ("*", MATCHED, received) or received in ("*", MATCHED):
         return None
     details = f"{name}, received_type({received}) mismatch input_type({expected})"
-    info = {"input_name": name, "input_config": config, "received_type": received, "linked_node": link}
+    info = {
+        "input_name": name,
+        "input_config": _shown(config),
+        "received_type": received,
+        "linked_node": link,
+    }
     return problem("return_type_mismatch", "Return type mismatch between linked nodes", details, info)
 
 

@@ -16,6 +16,7 @@ import httpx2
 import psutil
 import pytest
 
+import comfy_nb as cn
 from comfy_nb.errors import ConnectionFailed
 from comfy_nb.server import process as process_module
 from comfy_nb.server.__main__ import main
@@ -184,3 +185,119 @@ def test_it_listens_on_loopback_only():
     with EmbeddedServer.start() as server:
         addresses = {c.laddr.ip for c in psutil.Process(server.pid).net_connections() if c.status == "LISTEN"}
     assert addresses == {"127.0.0.1"}
+
+
+FORKING = """
+import os, sys, time
+from comfy_nb.server.process import EmbeddedServer
+server = EmbeddedServer.start(step_time=0)
+child = os.fork()
+if child == 0:
+    time.sleep(60)  # holds every pipe of its parent open
+    os._exit(0)
+print(server.pid, server._folder, child, flush=True)
+if sys.stdin.readline() == "close\\n":
+    server.close()
+    print("closed", server._process.returncode, flush=True)
+    sys.stdin.read()
+"""
+
+
+@pytest.fixture
+def forking():
+    """A Python that has started a server and then forked: (its process, the server's pid and folder)."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", FORKING],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )
+    pid, folder, child = process.stdout.readline().split()
+    yield process, int(pid), Path(folder)
+    process.kill()
+    os.kill(int(child), signal.SIGKILL)
+    process.communicate()
+
+
+def test_a_forked_child_of_a_killed_parent_does_not_keep_it_alive(forking):
+    process, pid, folder = forking
+    process.kill()
+    process.wait()
+    assert eventually(lambda: not _alive(pid))
+    assert not folder.exists()
+
+
+def test_it_closes_by_itself_although_a_forked_child_holds_its_pipe(forking):
+    process, pid, folder = forking
+    ended = psutil.Process(pid)
+    print("close", file=process.stdin, flush=True)
+    assert process.stdout.readline() == "closed 0\n"  # not killed
+    assert not ended.is_running()
+    assert not folder.exists()
+
+
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")  # newer Pythons warn where threads run
+def test_the_end_of_a_forked_child_is_not_the_servers():
+    with EmbeddedServer.start() as server:
+        child = os.fork()
+        if child == 0:
+            try:
+                server.close()
+            finally:
+                os._exit(0)
+        os.waitpid(child, 0)
+        assert server.running
+        assert serves(server.url)
+        assert server._folder.is_dir()
+
+
+def test_a_child_leaves_interrupts_to_its_parent():
+    with EmbeddedServer.start() as server:
+        for _ in range(3):
+            os.kill(server.pid, signal.SIGINT)
+        assert serves(server.url)
+        assert server.running
+        os.kill(server.pid, signal.SIGTERM)
+        assert eventually(lambda: not server.running)
+
+
+def test_another_step_time_holds_from_then_on():
+    with EmbeddedServer.start(step_time=2) as server, talking(server.url) as talker:
+        server.set_step_time(0)
+        talker.run(text_to_image(steps=20))  # would take 40 seconds: longer than the talker waits
+        with pytest.raises(ValueError, match="step_time=3 is not a number of seconds from 0 to 2"):
+            server.set_step_time(3)
+    with pytest.raises(ConnectionFailed, match="does not take step_time=1"):
+        server.set_step_time(1)
+
+
+def test_a_demo_that_is_asked_for_another_step_time_takes_it():
+    first = cn.demo(step_time=2)
+    try:
+        assert cn.demo(step_time=0) is first
+        assert cn.demo() is first
+        with talking(first.url) as talker:
+            talker.run(text_to_image(steps=20))  # would take 40 seconds
+    finally:
+        first.close()
+
+
+def test_a_text_as_long_as_a_book_makes_no_book_of_the_log():
+    words = " ".join(
+        f"nonsense{chr(97 + n % 26)}{chr(97 + n // 26 % 26)}{chr(97 + n // 676)}" for n in range(9000)
+    )
+    with EmbeddedServer.start(step_time=0) as server, talking(server.url) as talker:
+        talker.run(text_to_image(steps=1, text=words))
+        assert (server._folder / "server.log").stat().st_size < 10_000
+        assert "characters left out" in server.log()
+
+
+def test_a_log_that_has_grown_long_begins_anew():
+    with EmbeddedServer.start(step_time=0) as server, talking(server.url) as talker:
+        log = server._folder / "server.log"
+        with log.open("ab") as file:
+            file.write(b"x" * 2_000_000)
+        talker.run(text_to_image(steps=1, text="qwertyuiop"))
+        assert log.stat().st_size < 10_000
+        assert "qwertyuiop" in server.log()

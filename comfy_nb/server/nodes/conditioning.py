@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Self
@@ -32,14 +33,28 @@ logger = logging.getLogger(__name__)
 # Areas in percent are drawn on a canvas of this many pixels a side: as fine as the inputs' step of 0.01 needs.
 PERCENT_CANVAS = 400
 
+# Emphasis of 1.1 is 14,000 times at a depth of this: nobody means more.
+MAX_NESTING = 100
+
 
 def _encode_text(context: Context, inputs: dict[str, Any]) -> NodeResult:
     world: World = inputs["clip"]
+    _check_nesting(inputs["text"])
     conditioning = world.encode_prompt(inputs["text"])
     if conditioning.unknown:
         words = ", ".join(conditioning.unknown)
         logger.warning("Node %s: the world %r does not know: %s", context.node_id, world.name, words)
     return NodeResult(((conditioning,),))
+
+
+def _check_nesting(text: str) -> None:
+    """Raise ValueError for brackets that are nested so deeply that weighing each word for each of them takes long."""
+    depth = deepest = 0
+    for mark in re.findall(r"(?<!\\)[()]", text):
+        depth = depth + 1 if mark == "(" else max(depth - 1, 0)
+        deepest = max(deepest, depth)
+    if deepest > MAX_NESTING:
+        raise ValueError(f"The text has brackets nested {deepest:,} deep; up to {MAX_NESTING} are read.")
 
 
 def _combine(conditioning_1: Side, conditioning_2: Side) -> Side:

@@ -6,6 +6,7 @@ import itertools
 import json
 from typing import Any
 
+from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
@@ -13,9 +14,10 @@ from starlette.responses import Response
 from comfy_nb.server.shapes import is_list, is_object
 from comfy_nb.server.state import MAX_UPLOAD
 
-__all__ = ["empty", "json_answer", "read_body", "read_json", "read_object"]
+__all__ = ["empty", "json_answer", "parse_json", "read_body", "read_json", "read_object"]
 
 MAX_DEPTH = 100
+LONG = 64 * 1024
 
 
 def json_answer(content: Any, status_code: int = 200) -> Response:
@@ -42,8 +44,17 @@ async def read_body(request: Request) -> bytes:
 
 async def read_json(request: Request) -> Any:
     """The body as JSON, whatever its content type; HTTP 500 if it is none, as on the original, or too deep."""
+    return await parse_json(await read_body(request))
+
+
+async def parse_json(text: bytes) -> Any:
+    """The text as JSON, read in a thread if it is long; HTTP 500 as above."""
+    return await run_in_threadpool(_parsed, text) if len(text) > LONG else _parsed(text)
+
+
+def _parsed(text: bytes) -> Any:
     try:
-        found = json.loads(await read_body(request))
+        found = json.loads(text)
     except (ValueError, RecursionError) as error:
         raise HTTPException(500, "500 Internal Server Error: the body is not JSON.") from error
     if _is_deep(found):

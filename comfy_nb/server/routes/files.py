@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
@@ -30,20 +31,33 @@ async def view(request: Request) -> Response:
     """A file, or with `preview` or `channel` what they make of it."""
     params = request.query_params
     path = _wanted(state_of(request).folders, params)
-    headers = {"content-disposition": 'filename="{}"'.format(path.name.replace('"', "_"))}
     preview, channel = params.get("preview"), params.get("channel", "")
     if preview is None and channel not in ("rgb", "a"):
-        media_type = None
-        if path.suffix.lower() in ACTIVE:
-            media_type = "application/octet-stream"
-            headers = {"content-disposition": f"attachment; {headers['content-disposition']}"}
-        headers["x-content-type-options"] = "nosniff"
-        return FileResponse(path, headers=headers, media_type=media_type)
+        active = path.suffix.lower() in ACTIVE
+        media_type = "application/octet-stream" if active else None
+        answer = FileResponse(path, headers={"x-content-type-options": "nosniff"}, media_type=media_type)
+        return _named(answer, path.name, attachment=active)
     try:
-        image = await run_in_threadpool(convert, path, preview, channel)
+        async with state_of(request).decoding:
+            image = await run_in_threadpool(convert, path, preview, channel)
     except (OSError, ValueError) as error:
         raise HTTPException(500, "500 Internal Server Error: not an image.") from error
-    return Response(image.data, headers=headers, media_type=image.image_type)
+    return _named(Response(image.data, media_type=image.image_type), path.name)
+
+
+def _named(answer: Response, name: str, *, attachment: bool = False) -> Response:
+    """The answer, with the file's name in its head: as UTF-8, as on the original, and as RFC 8187 has it.
+
+    Set as bytes, because starlette writes headers in Latin-1, which most names do not fit into.
+    """
+    plain = "".join("_" if letter == '"' or not letter.isprintable() else letter for letter in name)
+    value = f'filename="{plain}"'
+    if not plain.isascii():
+        value += f"; filename*=UTF-8''{quote(plain.encode(errors='replace'), safe='')}"
+    if attachment:
+        value = f"attachment; {value}"
+    answer.raw_headers.append((b"content-disposition", value.encode(errors="replace")))
+    return answer
 
 
 def _wanted(folders: Folders, params: Mapping[str, str]) -> Path:
@@ -81,14 +95,16 @@ async def upload_mask(request: Request) -> Response:
     except HTTPException as error:
         raise HTTPException(400 if error.status_code == 404 else error.status_code) from error
     try:
-        data = await run_in_threadpool(with_alpha, original, _file(fields).data)
+        async with state_of(request).decoding:
+            data = await run_in_threadpool(with_alpha, original, _file(fields).data)
     except (OSError, ValueError) as error:
         raise HTTPException(500, f"500 Internal Server Error: {error}.") from error
     return _stored(request, fields, data)
 
 
 async def _fields(request: Request) -> dict[str, Part]:
-    return parse_multipart(request.headers.get("content-type", ""), await read_body(request))
+    body = await read_body(request)
+    return await run_in_threadpool(parse_multipart, request.headers.get("content-type", ""), body)
 
 
 def _file(fields: Mapping[str, Part]) -> Part:

@@ -6,6 +6,7 @@ import os
 import platform
 import sys
 
+from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
@@ -73,7 +74,9 @@ async def features(request: Request) -> Response:
 async def object_info(request: Request) -> Response:
     """The definition of every node class."""
     folders = state_of(request).folders
-    return json_answer({name: node.definition(folders) for name, node in NODE_CLASSES.items()})
+    return await run_in_threadpool(
+        lambda: json_answer({name: node.definition(folders) for name, node in NODE_CLASSES.items()})
+    )
 
 
 async def object_info_class(request: Request) -> Response:
@@ -123,7 +126,8 @@ ROUTES = [
     Route("/system_stats", system_stats),
     Route("/features", features),
     Route("/object_info", object_info),
-    Route("/object_info/{name}", object_info_class),
+    # A class may be called "KSampler //Inspire", and "%2F" comes decoded.
+    Route("/object_info/{name:path}", object_info_class),
     Route("/models", models),
     Route("/models/{folder}", models_of),
     Route("/experiment/models", experiment_models),

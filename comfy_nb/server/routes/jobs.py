@@ -141,7 +141,7 @@ async def get_job(request: Request) -> Response:
 
 async def cancel_job(request: Request) -> Response:
     """Stop or remove one job; says whether there was one to stop."""
-    return json_answer({"cancelled": state_of(request).queue.cancel(request.path_params["prompt_id"])})
+    return json_answer({"cancelled": state_of(request).queue.cancel([request.path_params["prompt_id"]])})
 
 
 async def cancel_jobs(request: Request) -> Response:
@@ -151,8 +151,7 @@ async def cancel_jobs(request: Request) -> Response:
         return _wrong("job_ids must be a list")
     if invalid := [name for name in names if not _is_uuid(name)]:
         return json_answer({"error": "job_ids must be UUIDs", "invalid_ids": invalid}, 400)
-    cancelled = [state_of(request).queue.cancel(name) for name in names]
-    return json_answer({"cancelled": any(cancelled)})
+    return json_answer({"cancelled": state_of(request).queue.cancel(names)})
 
 
 def _is_uuid(name: Any) -> bool:

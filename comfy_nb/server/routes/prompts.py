@@ -7,13 +7,21 @@ import time
 import uuid
 from typing import Any
 
+from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from comfy_nb.server.queue import QueuedPrompt
-from comfy_nb.server.routes.answers import empty, json_answer, read_json, read_object
+from comfy_nb.server.queue import QueuedPrompt, weigh
+from comfy_nb.server.routes.answers import (
+    empty,
+    json_answer,
+    parse_json,
+    read_body,
+    read_json,
+    read_object,
+)
 from comfy_nb.server.shapes import is_list, is_object
 from comfy_nb.server.state import ServerState, state_of
 from comfy_nb.server.validation import Refusal, problem, validate
@@ -37,17 +45,25 @@ async def post_prompt(request: Request) -> Response:
     sampling step.
     """
     state = state_of(request)
-    body = await read_json(request)
+    text = await read_body(request)
+    body = await parse_json(text)
     number = next(state.numbers)
     try:
-        item, node_errors = _accept(state, body, number)
+        # In a thread, because a prompt may be so large that everybody else would wait for it.
+        item, node_errors = await run_in_threadpool(_accept, state, body, number, weigh(text))
+        _put(state, item)
     except Refusal as refusal:
-        return json_answer(refusal.body, 400)
-    state.queue.put(item)
+        return await run_in_threadpool(json_answer, refusal.body, 400)
     return json_answer({"prompt_id": item.prompt_id, "number": item.number, "node_errors": node_errors})
 
 
-def _accept(state: ServerState, body: Any, counter: int) -> tuple[QueuedPrompt, dict[str, Any]]:
+def _put(state: ServerState, item: QueuedPrompt) -> None:
+    if not state.queue.put(item):
+        message = "The prompts that wait take all the memory that there is for them"
+        raise Refusal(problem("queue_full", message, "Send this one again when some of them have run."))
+
+
+def _accept(state: ServerState, body: Any, counter: int, weight: int) -> tuple[QueuedPrompt, dict[str, Any]]:
     """The prompt to queue, and what was wrong with the outputs that are left out of it."""
     if not is_object(body) or "prompt" not in body:
         raise Refusal(problem("no_prompt", "No prompt provided", "No prompt provided"))
@@ -60,9 +76,9 @@ def _accept(state: ServerState, body: Any, counter: int) -> tuple[QueuedPrompt, 
     if targets is not None and not is_list(targets):
         raise HTTPException(500, "500 Internal Server Error: partial_execution_targets is not a list.")
     verdict = validate(prompt, state.folders, targets)
-    return QueuedPrompt(
-        _number(body, counter), prompt_id, prompt, extra_data, verdict.outputs
-    ), verdict.node_errors
+    number = _number(body, counter)
+    item = QueuedPrompt(number, prompt_id, prompt, extra_data, verdict.outputs, weight)
+    return item, verdict.node_errors
 
 
 def _number(body: dict[str, Any], counter: int) -> float:
@@ -132,8 +148,7 @@ async def post_queue(request: Request) -> Response:
     queue, body = state_of(request).queue, await read_object(request)
     if body.get("clear"):
         queue.clear()
-    for prompt_id in _named(body):
-        queue.delete(prompt_id)
+    queue.delete(_named(body))
     return empty()
 
 
@@ -175,7 +190,8 @@ async def get_history(request: Request) -> Response:
         raise HTTPException(
             500, "500 Internal Server Error: max_items and offset are whole numbers."
         ) from error
-    return json_answer(state_of(request).queue.history(max_items=max_items, offset=offset))
+    entries = state_of(request).queue.history(max_items=max_items, offset=offset)
+    return await run_in_threadpool(json_answer, entries)
 
 
 async def get_history_entry(request: Request) -> Response:
