@@ -14,7 +14,6 @@ from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
-from comfy_nb.client.loop import get_loop
 
 import comfy_nb as cn
 from comfy_nb.client.address import Address
@@ -23,6 +22,7 @@ from comfy_nb.client.exchange import TooMuch
 from comfy_nb.client.http import Http
 from comfy_nb.errors import ServerError
 from comfy_nb.failures import _failed
+from comfy_nb.loop import get_loop
 from comfy_nb.testing import Faults, Frames, Page
 from comfy_nb.wire import messages as wire
 from comfy_nb.wire.fields import MAX_MEMORY, TooLarge, loads, weigh
@@ -133,7 +133,7 @@ PROGRAM = """
     import asyncio, resource, sys
     from comfy_nb.client.address import Address
     from comfy_nb.client.http import Http
-    from comfy_nb.client.loop import get_loop
+    from comfy_nb.loop import get_loop
     from comfy_nb.errors import ComfyError
     from comfy_nb.wire.records import FileRef
     ASK = {
@@ -340,8 +340,8 @@ def test_a_preview_that_would_block_the_page_is_refused_with_a_note_and_the_othe
             "A preview of 30,000 x 30,000 pixels, where 16,777,216 pixels are allowed"
         )
         assert refused[0].endswith("is not shown.")
-        assert job._prompt.frames
-        assert all(frame.blob.size < MB for frame in job._prompt.frames)
+        assert len(job.steps) > 0
+        assert all(step.blob.size < MB for step in job.steps)
 
 
 def test_what_a_failed_node_says_is_text_in_error_and_repr() -> None:
@@ -356,5 +356,5 @@ def test_what_a_failed_node_says_is_text_in_error_and_repr() -> None:
             assert not set(text) & {"\x1b", "\x07"}
         assert failure.title == "Sampler failed: bad␛]0;x␇"
         assert failure.detail == "a␛[0m\nb"
-        job._prompt.entitle("t\x1b[31m")
+        job.title = "t\x1b[31m"
         assert "\x1b" not in repr(job)

@@ -10,18 +10,18 @@ import textwrap
 from pathlib import Path
 
 import pytest
-from comfy_nb.client.prompt import Result
-from comfy_nb.widgets.thumbs import make_thumb
 from PIL import EpsImagePlugin, Image, UnidentifiedImageError
 
 from comfy_nb import pictures
 from comfy_nb.errors import NotAWorkflow, OutputError
+from comfy_nb.events import Result
 from comfy_nb.outputs import Output
 from comfy_nb.pictures import FORMATS, UNREADABLE, open_picture
 from comfy_nb.store import Store
 from comfy_nb.widgets import pictures as shown
 from comfy_nb.widgets.saved import saved_copy
 from comfy_nb.widgets.sheets import contact_sheet
+from comfy_nb.widgets.shelf import make_thumb
 from comfy_nb.workflow import Workflow
 from comfy_nb.workflow.plan import make_plan
 from tests.unit.plans import API, PROMPT_ID
