@@ -351,7 +351,7 @@ def test_what_a_failed_node_says_is_text_in_error_and_repr() -> None:
         error = wire.ExecutionError(
             job.id, "3", "K\x1b[31m", "E\x07\n", "bad\x1b]0;x\x07", ("a\x1b[0m\n", "b"), (), None, {}
         )
-        failure = _failed(error, job.plan)
+        failure = _failed(error, job.plan, job.plan.display_id)
         for text in (failure.title, failure.detail, failure.exception_type, str(failure.problems[0])):
             assert not set(text) & {"\x1b", "\x07"}
         assert failure.title == "Sampler failed: bad␛]0;x␇"

@@ -19,6 +19,7 @@ import sys
 import tempfile
 import termios
 import threading
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -73,9 +74,9 @@ class Diary:
                 if alive[0]:
                     self.lines.append((event, prompt_id, more))
 
-        def on_put(item: QueuedPrompt) -> None:
+        def on_put(item: QueuedPrompt) -> bool:
             note("put", item.prompt_id)
-            put(item)
+            return put(item)
 
         def on_take() -> QueuedPrompt | None:
             item = take()
@@ -94,9 +95,10 @@ class Diary:
             note("ended", running[0].prompt_id, {"how": told[-1][0] if told else "?", "files": files})
             finish(entry)
 
-        def on_delete(prompt_id: str) -> bool:
-            found = delete(prompt_id)
-            if found:
+        def on_delete(prompt_ids: Collection[str]) -> bool:
+            waiting = [item.prompt_id for item in queue.snapshot()[1]]
+            found = delete(prompt_ids)
+            for prompt_id in set(waiting) & set(prompt_ids) if found else ():
                 note("removed", prompt_id)
             return found
 
