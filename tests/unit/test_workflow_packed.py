@@ -51,6 +51,10 @@ FILES = {
 }
 
 
+# Without the time of day: names of tests are made of it.
+NESTED = gzip.compress(gzip.compress(gzip.compress(b"{}", mtime=0), mtime=0), mtime=0)
+
+
 @pytest.mark.parametrize("name", FILES)
 def test_it_is_read_from_bytes_and_from_a_file(name, tmp_path):
     assert Workflow.load(FILES[name])["1"].a == 1
@@ -77,7 +81,7 @@ def test_avif():
         (zipped(**{f"n{n}_txt": "" for n in range(1500)}), "1,500 files, too many"),
         (zipped(a_json=b" " * (65 << 20)), "unpacks to more than 64 MB"),
         (gzip.compress(b"[" * (65 << 20)), "unpacks to more than 64 MB"),
-        (gzip.compress(gzip.compress(gzip.compress(b"{}"))), "an archive in archives"),
+        (NESTED, "an archive in archives"),
         (b"PK\x03\x04 and then nothing", "a damaged or locked zip archive"),
         (b"\x1f\x8b and then nothing", "a damaged gzip file"),
         (b"GIF89a and more", "a GIF picture, in which ComfyUI saves no workflow"),
