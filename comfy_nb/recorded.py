@@ -39,15 +39,17 @@ class Log:
     """A listener that remembers what was told, with its times; previews only by the steps that were kept of them."""
 
     def __init__(self, record: Record) -> None:
-        """Remember what is told from now on."""
+        """Remember what is told from now on, to the end."""
         self.began = record.at
         self.told: list[Timed] = []
         self._record = record
-        record.listen(self._hear)
+        self._stop = record.listen(self._hear)
 
     def _hear(self, event: ev.Event) -> None:
         if not isinstance(event, ev.Preview) and len(self.told) < MAX_EVENTS // 2:
             self.told.append((self._record.at - self.began, event))
+        if self._record.run.ended:
+            self._stop()
 
 
 @dataclass(frozen=True, slots=True)

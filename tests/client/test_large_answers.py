@@ -354,7 +354,7 @@ def test_what_a_failed_node_says_is_text_in_error_and_repr() -> None:
         failure = _failed(error, job.plan, job.plan.display_id)
         for text in (failure.title, failure.detail, failure.exception_type, str(failure.problems[0])):
             assert not set(text) & {"\x1b", "\x07"}
-        assert failure.title == "Sampler failed: bad␛]0;x␇"
+        assert failure.title == "Sampler failed: E␇: bad␛]0;x␇"
         assert failure.detail == "a␛[0m\nb"
         job.title = "t\x1b[31m"
         assert "\x1b" not in repr(job)

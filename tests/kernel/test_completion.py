@@ -103,6 +103,7 @@ def test_the_package_shows_its_public_names_alone_and_errors_last(kernel: LiveKe
         "JobCancelled",
         "JobError",
         "JobLost",
+        "JobNotSent",
         "JobNotStarted",
     ]
     assert "Preview" in tab("cn.events.").matches
@@ -110,7 +111,7 @@ def test_the_package_shows_its_public_names_alone_and_errors_last(kernel: LiveKe
 
 
 def test_a_node_shows_its_inputs_first(tab):
-    own = ["id", "title", "class_type", "inputs", "add_input"]
+    own = ["id", "title", "class_type", "inputs", "add_input", "mute", "bypass", "restore"]
     for node in ('wf["KSampler"]', "wf['3']", "wf[3]", "node"):
         offered = tab(f"x = ({node}.").matches
         assert offered[:2] == ["seed", "steps"]

@@ -59,6 +59,7 @@ def test_where_there_is_nothing_to_offer_others_are_asked(line: str):
 def test_a_name_that_the_node_has_itself_is_offered_once():
     graph = {"1": {"class_type": "X", "inputs": {"title": "a", "class": 1, "a b": 2, "text": "t"}}}
     offered = complete("wf[1].", {"wf": cn.Workflow(graph)})
-    assert [name for name, _ in offered.texts] == ["text", "id", "title", "class_type", "inputs", "add_input"]
+    own = ["id", "title", "class_type", "inputs", "add_input", "mute", "bypass", "restore"]
+    assert [name for name, _ in offered.texts] == ["text", *own]
     keys = complete("wf[1]['", {"wf": cn.Workflow(graph)})
     assert [name for name, _ in keys.texts] == ["title", "class", "a b", "text"]
