@@ -70,7 +70,7 @@ class Catalog:
             problems = await self._loop.work(check, api, classes, names)
             if not problems:
                 break
-        return self._http.veil.record(problems)
+        return Problems(self._http.veil.record(found) for found in problems)
 
     async def _fetch_all(self) -> bool:
         """Ask for all classes at once; False if the server does not tell, or tells more than memory should hold."""

@@ -13,11 +13,13 @@ import pytest
 
 import comfy_nb as cn
 from comfy_nb.client import socket as client_socket
+from comfy_nb.server.process import EmbeddedServer
 from comfy_nb.spill import Folder
 from comfy_nb.store import get_store
 from comfy_nb.testing import Faults, Frames, Page, read_stamp
 from comfy_nb.wire.messages import PreviewImage
 from comfy_nb.wire.packing import pack
+from comfy_nb.workflow.check import Problems
 from tests.client.helpers import LIMIT, connected, graph, recording, until
 
 FAST = Frames(count=3, rate=0)
@@ -322,3 +324,16 @@ def test_closing_here_ends_a_job_that_was_not_sent_yet():
         comfy.close()
         with pytest.raises(cn.ConnectionFailed, match="was closed here before the job was sent"):
             job.result(LIMIT)
+
+
+def test_what_is_found_before_it_is_sent_stays_what_it_is_where_secrets_are_hidden():
+    with (
+        EmbeddedServer.start(step_time=0) as server,
+        cn.connect(server.url, headers={"X-Api-Key": "hush-hush-hush"}) as comfy,
+    ):
+        unknown = graph()
+        unknown["3"]["class_type"] = "Nope"
+        checked = comfy.loop.wait(comfy.client.catalog.check(unknown), "")
+        assert isinstance(checked, Problems)
+        assert checked.certain
+        assert comfy.submit(cn.example(), {"KSampler.steps": 2}).result(LIMIT)
