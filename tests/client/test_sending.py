@@ -327,13 +327,12 @@ def test_closing_here_ends_a_job_that_was_not_sent_yet():
 
 
 def test_what_is_found_before_it_is_sent_stays_what_it_is_where_secrets_are_hidden():
-    with (
-        EmbeddedServer.start(step_time=0) as server,
-        cn.connect(server.url, headers={"X-Api-Key": "hush-hush-hush"}) as comfy,
-    ):
-        unknown = graph()
-        unknown["3"]["class_type"] = "Nope"
-        checked = comfy.loop.wait(comfy.client.catalog.check(unknown), "")
-        assert isinstance(checked, Problems)
-        assert checked.certain
-        assert comfy.submit(cn.example(), {"KSampler.steps": 2}).result(LIMIT)
+    headers = {"X-Api-Key": "hush-hush-hush"}
+    with EmbeddedServer.start(step_time=0) as server, cn.connect(server.url, headers=headers) as comfy:
+        workflow = cn.example()
+        assert comfy.submit(workflow, {"KSampler.steps": 2}).result(LIMIT)
+        found = comfy.loop.wait(
+            comfy.client.catalog.check(workflow.copy().set({"KSampler.cfg": 900}).to_api()), ""
+        )
+        assert isinstance(found, Problems)
+        assert len(found.certain) == 1
