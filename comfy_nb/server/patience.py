@@ -25,7 +25,7 @@ class PatientProtocol(H11Protocol):
     _seen = 0
     _owed: object = None
 
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # uvicorn has no types there
         """Begin to look."""
         super().connection_made(transport)
         self._timer = self.loop.call_later(self.PATIENCE, self._look)

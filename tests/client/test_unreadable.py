@@ -36,7 +36,7 @@ class Garbled(Frames):
             prompt = await stage.next_waiting()
             await self._play(stage, prompt)
             self.told.append((prompt, prompt.history))
-            prompt.history = "nonsense"  # type: ignore[assignment]
+            prompt.history = "nonsense"  # type: ignore[assignment]  # the point of the test
 
 
 def test_a_history_that_cannot_be_read_is_told_after_the_second_time_and_once() -> None:

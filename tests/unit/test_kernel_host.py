@@ -21,8 +21,8 @@ print(json.dumps([type(each).__name__ for each in _instances.values()]))
     ("environment", "may_be"),
     [
         ({}, True),
-        ({SESSION: "/home/me/work/tour.ipynb"}, False),
-        ({SESSION: "/home/me/tour-jvsc-0b5fd2e1.ipynb"}, True),
+        ({SESSION: "work/tour.ipynb"}, False),
+        ({SESSION: "tour-jvsc-0b5fd2e1.ipynb"}, True),
     ],
 )
 def test_a_notebook_server_says_that_it_is_one(environment, may_be):
