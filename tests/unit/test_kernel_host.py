@@ -12,7 +12,7 @@ import json
 from comfy_nb.widgets.board_view import BoardView, Wishes
 from ipywidgets.widgets.widget import _instances
 nothing = lambda *_: None
-BoardView(Wishes(*[nothing] * 5), [])
+BoardView(Wishes(*[nothing] * 7))
 print(json.dumps([type(each).__name__ for each in _instances.values()]))
 """
 
