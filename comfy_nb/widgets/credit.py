@@ -26,8 +26,8 @@ OLDEST = 0.150  # seconds that a frame counts as in flight
 ACK_EVERY = 0.450  # seconds; pages hold their acknowledgements back for that long at most (js/src/bridge.ts)
 PATIENCE = 0.200  # seconds beyond two round trips and ACK_EVERY; then an acknowledgement is overdue
 HALVED_EVERY = 0.5  # seconds
-QUICK = 0.060  # seconds; a page whose round trip is no longer has nothing waiting
-PROBE = 1.25  # it takes what it is sent: how much more it could, only sending more can tell
+QUICK = 0.040  # seconds; a page whose round trip is no longer has nothing waiting
+PROBE = 1.35  # it takes what it is sent: how much more it could, only sending more can tell
 
 PROMPT = 0.100  # seconds in which a main thread that is free answers
 PROMPT_ANSWERS = 3  # in a row; one alone may come from between two queued cells
